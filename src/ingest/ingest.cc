@@ -1,0 +1,451 @@
+#include "ingest/ingest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.h"
+#include "wire/snappy.h"
+
+namespace tollgate::ingest {
+namespace {
+
+// Decode scratch beyond this is given back after an unusually large request.
+constexpr size_t kKeepDecoded = 4 << 20;
+// How long a sender should wait after a 503 or 429, in seconds. Prometheus ≥ 2.48 honours it.
+constexpr const char* kRetryAfter = "1";
+constexpr std::string_view kUnknownSource = "";
+
+bool is_write_path(std::string_view path) {
+  return path == "/api/v1/write" || path == "/api/v1/receive" || path == "/api/v1/push" ||
+         path == "/api/v1/remote_write";
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
+// Remote write 1.0 by content type: `application/x-protobuf`, with or without
+// `proto=prometheus.WriteRequest`. A missing type is taken as 1.0, as the reference handler does.
+std::optional<std::string> unsupported_type(std::string_view content_type) {
+  const size_t semicolon = content_type.find(';');
+  const std::string_view type = trim(content_type.substr(0, semicolon));
+  if (type.empty() && semicolon == std::string_view::npos) return std::nullopt;
+  if (!same_ignoring_case(type, "application/x-protobuf")) {
+    return fmt::format("Content-Type {:?} is not supported; send application/x-protobuf",
+                       std::string(content_type));
+  }
+  while (content_type.find(';') != std::string_view::npos) {
+    content_type = content_type.substr(content_type.find(';') + 1);
+    std::string_view parameter = trim(content_type.substr(0, content_type.find(';')));
+    const size_t equals = parameter.find('=');
+    if (!same_ignoring_case(trim(parameter.substr(0, equals)), "proto")) continue;
+    std::string_view proto =
+        equals == std::string_view::npos ? std::string_view() : trim(parameter.substr(equals + 1));
+    if (proto.size() >= 2 && proto.front() == '"' && proto.back() == '"') {
+      proto = proto.substr(1, proto.size() - 2);
+    }
+    if (proto != "prometheus.WriteRequest") {
+      return fmt::format(
+          "message {:?} is not supported; send remote write 1.0 (prometheus.WriteRequest)",
+          std::string(proto));
+    }
+  }
+  return std::nullopt;
+}
+
+net::Response text_response(int status, std::string_view text) {
+  net::Response response;
+  response.status = status;
+  response.body = text;
+  response.body += '\n';
+  return response;
+}
+
+net::Response error_response(const Error& error) {
+  net::Response response = text_response(http_status(error.code), error.message);
+  if (retryable(error.code)) response.headers.emplace_back("Retry-After", kRetryAfter);
+  if (error.code == Code::kUnauthenticated) {
+    response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"tollgate\", Bearer");
+  }
+  return response;
+}
+
+}  // namespace
+
+Ingest::Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,
+               const Clock& clock, const config::Config& config)
+    : journal_(journal),
+      registry_(registry),
+      clock_(clock),
+      shards_(config.journal.shards),
+      loops_(loops),
+      duration_(registry.histogram("tollgate_ingest_request_duration_seconds",
+                                   "Time from a request's body to its answer.")) {
+  for (size_t i = 0; i < loops.size(); i++) {
+    cores_.push_back(std::make_unique<Core>(loops.at(i), journal, shards_, inflight_,
+                                            Stager::Options{}));
+  }
+  registry.collect("tollgate_ingest_inflight_bytes",
+                   "Request bytes not yet durable; limited by ingest.max_inflight_size.",
+                   metrics::Type::kGauge, [this](std::vector<metrics::Value>& out) {
+                     out.push_back({{}, static_cast<double>(inflight_.load())});
+                   });
+  // Accepted samples are restored from the journal; received ones start from there, so that
+  // received = accepted + rejected also after a restart.
+  for (const auto& totals : journal.streams()) {
+    registry
+        .counter("tollgate_received_samples_total",
+                 "Samples (float and native histogram) that arrived, valid or not.",
+                 {{"source", totals.key.source}, {"tenant", totals.key.tenant}})
+        .add(totals.accepted);
+  }
+  configure(config);
+}
+
+Ingest::~Ingest() { password_checks_.join(); }
+
+void Ingest::configure(const config::Config& config) {
+  auto rules = std::make_shared<Rules>();
+  rules->policy = policy::Policy::make(config);
+  rules->limits = config.ingest;
+  *rules_.lock() = std::move(rules);
+  shards_.configure(config.journal.shards);
+  Stager::Options options;
+  for (const auto& destination : config.remote_write) {
+    options.max_block_samples = std::min(options.max_block_samples, destination.max_samples_per_send);
+  }
+  for (size_t i = 0; i < cores_.size(); i++) {
+    boost::asio::post(loops_.at(i).context(), [core = cores_[i].get(), options] {
+      core->stager.configure(options);
+    });
+  }
+  auto status = status_.lock();
+  for (const auto& source : config.sources) (*status)[source.name].name = source.name;
+}
+
+std::shared_ptr<const Ingest::Rules> Ingest::rules() const { return *rules_.lock(); }
+
+std::vector<SourceStatus> Ingest::sources() const {
+  std::vector<SourceStatus> out;
+  for (const auto& [name, status] : *status_.lock()) out.push_back(status);
+  return out;
+}
+
+bool Ingest::reserve(uint64_t bytes) {
+  const uint64_t limit = rules()->limits.max_inflight_size;
+  // One body is always let in, whatever its size: max_request_size bounds it.
+  if (inflight_.fetch_add(bytes) + bytes > limit && inflight_.load() != bytes) {
+    inflight_ -= bytes;
+    return false;
+  }
+  return true;
+}
+
+void Ingest::release(uint64_t bytes) { inflight_ -= bytes; }
+
+net::Response Ingest::overloaded(const net::RequestHead& head) {
+  (void)head;
+  return error_response(our_error(
+      Code::kUnavailable, fmt::format("too many requests in flight: ingest.max_inflight_size ({} "
+                                      "bytes) reached; retry later",
+                                      rules()->limits.max_inflight_size)));
+}
+
+net::Response Ingest::too_large(const net::RequestHead& head, uint64_t max_body) {
+  (void)head;
+  return error_response(sender_error(
+      Code::kTooLarge, fmt::format("body is over ingest.max_request_size ({} bytes); lower "
+                                   "max_samples_per_send or raise the limit",
+                                   max_body)));
+}
+
+Result<policy::Admission> Ingest::admit(const Rules& rules, const net::RequestHead& head,
+                                        bool& needs_verification) const {
+  policy::Credentials credentials;
+  credentials.authorization = head.header("Authorization");
+  credentials.header = [&head](std::string_view name) { return head.header(name); };
+  return rules.policy->admit(credentials, needs_verification);
+}
+
+std::optional<net::Response> Ingest::on_head(net::Loop& loop, const net::RequestHead& head,
+                                             uint64_t& max_body) {
+  if (!is_write_path(head.path)) {
+    return refuse(loop, kUnknownSource, head,
+                  sender_error(Code::kInvalid, fmt::format("no such path: {}; write to /api/v1/write",
+                                                           head.path)));
+  }
+  if (head.method != "POST") {
+    net::Response response = text_response(405, "only POST is allowed here");
+    response.headers.emplace_back("Allow", "POST");
+    return answer(*cores_[loop.index()], kUnknownSource, head, std::move(response));
+  }
+  if (auto problem = unsupported_type(head.header("Content-Type"))) {
+    return refuse(loop, kUnknownSource, head, sender_error(Code::kUnsupported, *problem));
+  }
+  const std::string_view encoding = trim(head.header("Content-Encoding"));
+  if (!encoding.empty() && !same_ignoring_case(encoding, "snappy")) {
+    return refuse(loop, kUnknownSource, head,
+                  sender_error(Code::kUnsupported,
+                               fmt::format("Content-Encoding {:?} is not supported; send snappy "
+                                           "(block format)",
+                                           std::string(encoding))));
+  }
+  auto now = rules();
+  max_body = now->limits.max_request_size;
+  if (head.content_length && *head.content_length > max_body) {
+    return answer(*cores_[loop.index()], kUnknownSource, head, too_large(head, max_body));
+  }
+  bool needs_verification = false;
+  auto admission = admit(*now, head, needs_verification);
+  if (!admission && !needs_verification) return refuse(loop, kUnknownSource, head, admission.error());
+  if (stopping_) {
+    net::Response response =
+        error_response(our_error(Code::kUnavailable, "stopping; retry at another gateway"));
+    response.close = true;
+    return answer(*cores_[loop.index()], admission ? admission->source->name : kUnknownSource, head,
+                  std::move(response));
+  }
+  return std::nullopt;
+}
+
+// Runs the password check elsewhere and resumes on the loop.
+net::Task<void> Ingest::verify(net::Loop& loop, std::shared_ptr<const Rules> rules,
+                               std::string header) {
+  using Timer = boost::asio::basic_waitable_timer<
+      std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+      net::Executor>;
+  struct Wait {
+    explicit Wait(net::Loop& l) : timer(l.context()) {}
+    Timer timer;
+    bool done = false;
+  };
+  auto wait = std::make_shared<Wait>(loop);
+  wait->timer.expires_at(std::chrono::steady_clock::time_point::max());
+  boost::asio::post(password_checks_, [rules, header = std::move(header), wait,
+                                       &context = loop.context()] {
+    rules->policy->verify(header);
+    boost::asio::post(context, [wait] {
+      wait->done = true;
+      wait->timer.cancel();
+    });
+  });
+  boost::system::error_code ignored;  // the wait ends by being cancelled
+  auto token = boost::asio::redirect_error(boost::asio::use_awaitable_t<net::Executor>{}, ignored);
+  while (!wait->done) co_await wait->timer.async_wait(token);
+}
+
+net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestHead& head,
+                                            Buffer& body) {
+  const int64_t started = clock_.monotonic_ns();
+  Core& core = *cores_[loop.index()];
+  std::shared_ptr<const Rules> now = rules();
+  bool needs_verification = false;
+  auto admission = admit(*now, head, needs_verification);
+  if (!admission && needs_verification) {
+    co_await verify(loop, now, std::string(head.header("Authorization")));
+    needs_verification = false;
+    admission = admit(*now, head, needs_verification);
+  }
+  if (!admission) co_return refuse(loop, kUnknownSource, head, admission.error());
+
+  const std::string& source = admission->source->name;
+  SourceMetrics& metrics = source_metrics(core, source);
+  metrics.bytes->add(body.size());
+
+  auto length = wire::declared_length(body.view(), now->limits.max_decoded_size);
+  if (!length) co_return refuse(loop, source, head, length.error());
+  const uint64_t inflight = inflight_.load();
+  if (inflight > body.size() && inflight + *length > now->limits.max_inflight_size) {
+    co_return answer(core, source, head, overloaded(head));
+  }
+  if (auto unpacked = wire::unpack(body.view(), now->limits.max_decoded_size, core.decoded);
+      !unpacked) {
+    co_return refuse(loop, source, head, unpacked.error());
+  }
+
+  // From here to commit() nothing suspends: the core's scratch belongs to this request.
+  Tally tally;
+  Status staged = stage(core, *admission, tally);
+  core.decoded.release_above(kKeepDecoded);
+  if (!staged) {
+    core.stager.rollback();
+    co_return refuse(loop, source, head, staged.error());
+  }
+  TenantMetrics& tenant = tenant_metrics(metrics, admission->tenant);
+  Status committed = co_await core.stager.commit();
+  if (!committed) {
+    const auto reason = committed.error().code == Code::kLimited
+                            ? model::RejectReason::kJournalFull
+                            : model::RejectReason::kJournalError;
+    uint64_t refused = 0;
+    for (uint64_t n : tally.refused_samples_by) refused += n;
+    tally.refused_samples_by[static_cast<size_t>(reason)] += tally.samples - refused;
+    count(tenant, tally, source);
+    // Whatever the journal's trouble is, a sender must retry: 503, never 429, which Prometheus
+    // drops by default.
+    Error error = committed.error();
+    error.code = Code::kUnavailable;
+    co_return refuse(loop, source, head, error);
+  }
+  count(tenant, tally, source);
+  duration_.observe(static_cast<double>(clock_.monotonic_ns() - started) / 1e9);
+
+  if (tally.refused_series == 0) {
+    net::Response response;
+    response.status = 204;
+    co_return answer(core, source, head, std::move(response));
+  }
+  std::string reasons;
+  for (size_t i = 0; i < model::kRejectReasons; i++) {
+    if (tally.refused_series_by[i] == 0) continue;
+    if (!reasons.empty()) reasons += ", ";
+    reasons += fmt::format("{} {}", tally.refused_series_by[i],
+                           name(static_cast<model::RejectReason>(i)));
+  }
+  co_return refuse(
+      loop, source, head,
+      sender_error(Code::kInvalid,
+                   fmt::format("{} of {} series refused ({}), the others were kept; first: {}",
+                               tally.refused_series, tally.series, reasons, tally.first)));
+}
+
+// Hot: the per-series loop. Budget: the walk (bench/wire_bench.cc) plus two calls a series.
+Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tally) {
+  const config::Source& source = *admission.source;
+  core.stager.begin();
+  wire::HaLabels ha;
+  ha.cluster = source.ha.cluster_label;
+  ha.replica = source.ha.replica_label;
+  core.walker.begin(core.decoded.view(), *admission.plan, ha);
+  for (;;) {
+    switch (core.walker.next()) {
+      case wire::Step::kSeries: {
+        const wire::SeriesHead& head = core.walker.series();
+        if (auto s = core.stager.select(source.name, admission.tenant, head.ha_cluster,
+                                        head.ha_replica);
+            !s) {
+          return s;
+        }
+        core.stager.add_series(core.walker);
+        tally.series++;
+        tally.samples += head.samples + head.histograms;
+        break;
+      }
+      case wire::Step::kRefused: {
+        const auto reason = static_cast<size_t>(core.walker.refused_reason());
+        const wire::SeriesHead& head = core.walker.series();
+        if (tally.refused_series++ == 0) {
+          const wire::Refusal refusal = core.walker.refusal();
+          tally.first = refusal.series + ": " + refusal.message;
+        }
+        const uint64_t samples = head.samples + head.histograms;
+        tally.series++;
+        tally.samples += samples;
+        tally.refused_series_by[reason]++;
+        tally.refused_samples_by[reason] += samples;
+        break;
+      }
+      case wire::Step::kOther:
+        if (auto s = core.stager.select(source.name, admission.tenant, {}, {}); !s) return s;
+        core.stager.add_other(core.walker);
+        break;
+      case wire::Step::kMalformed: return core.walker.error();
+      case wire::Step::kEnd: return Ok{};
+    }
+  }
+}
+
+void Ingest::count(TenantMetrics& metrics, const Tally& tally, std::string_view source) {
+  metrics.received->add(tally.samples);
+  bool any = false;
+  for (size_t i = 0; i < model::kRejectReasons; i++) {
+    metrics.rejected[i]->add(tally.refused_samples_by[i]);
+    any = any || tally.refused_samples_by[i] > 0;
+  }
+  auto all = status_.lock();
+  SourceStatus& status = (*all)[std::string(source)];
+  status.received += tally.samples;
+  if (!any) return;
+  for (size_t i = 0; i < model::kRejectReasons; i++) {
+    if (tally.refused_samples_by[i] == 0) continue;
+    status.rejected[std::string(name(static_cast<model::RejectReason>(i)))] +=
+        tally.refused_samples_by[i];
+  }
+}
+
+Ingest::SourceMetrics& Ingest::source_metrics(Core& core, std::string_view source) {
+  auto found = core.sources.find(std::string(source));
+  if (found != core.sources.end()) return found->second;
+  SourceMetrics& made = core.sources[std::string(source)];
+  made.name = source;
+  made.bytes = &registry_.counter("tollgate_ingest_bytes_total", "Compressed body bytes received.",
+                                  {{"source", made.name}});
+  return made;
+}
+
+Ingest::TenantMetrics& Ingest::tenant_metrics(SourceMetrics& source, const std::string& tenant) {
+  auto found = source.tenants.find(tenant);
+  if (found != source.tenants.end()) return found->second;
+  TenantMetrics& made = source.tenants[tenant];
+  metrics::Labels labels = {{"source", source.name}, {"tenant", tenant}};
+  made.received = &registry_.counter("tollgate_received_samples_total",
+                                     "Samples (float and native histogram) that arrived, valid or "
+                                     "not.",
+                                     labels);
+  labels.emplace_back("reason", "");
+  for (size_t i = 0; i < model::kRejectReasons; i++) {
+    labels.back().second = name(static_cast<model::RejectReason>(i));
+    made.rejected[i] = &registry_.counter("tollgate_rejected_samples_total",
+                                          "Samples refused at the door.", labels);
+  }
+  return made;
+}
+
+net::Response Ingest::answer(Core& core, std::string_view source, const net::RequestHead& head,
+                             net::Response response) {
+  SourceMetrics& metrics = source_metrics(core, source);
+  metrics::Counter*& counter = metrics.by_code[response.status];
+  if (counter == nullptr) {
+    counter = &registry_.counter(
+        "tollgate_ingest_requests_total", "Remote write requests by answer.",
+        {{"source", metrics.name}, {"code", std::to_string(response.status)}});
+  }
+  counter->add();
+  if (source.empty()) return response;
+  auto all = status_.lock();
+  SourceStatus& status = (*all)[metrics.name];
+  status.name = metrics.name;
+  status.last_request_ms = clock_.now_ms();
+  status.last_status = response.status;
+  status.last_peer.assign(head.peer);
+  if (response.status >= 300) {
+    status.last_problem = response.body.substr(0, response.body.find('\n'));
+  }
+  return response;
+}
+
+net::Response Ingest::refuse(net::Loop& loop, std::string_view source,
+                             const net::RequestHead& head, const Error& error) {
+  net::Response response = error_response(error);
+  if (!is_write_path(head.path)) response.status = 404;
+  log::debug("request refused", {{"source", source},
+                                 {"peer", head.peer},
+                                 {"status", response.status},
+                                 {"error", error.message}});
+  return answer(*cores_[loop.index()], source, head, std::move(response));
+}
+
+}  // namespace tollgate::ingest

@@ -1,0 +1,238 @@
+#include "ingest/stager.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "wire/snappy.h"
+
+namespace tollgate::ingest {
+namespace {
+
+constexpr size_t kSpareBuffers = 16;
+constexpr size_t kSpareBytes = 256 * 1024;
+
+}  // namespace
+
+Stager::Stager(net::Loop& loop, journal::Journal& journal, Shards& shards,
+               InflightBytes& inflight, Options options)
+    : loop_(loop), journal_(journal), shards_(shards), inflight_(inflight), options_(options) {}
+
+Stager::~Stager() { *alive_ = false; }
+
+void Stager::begin() { TG_CHECK(touched_.empty()); }
+
+Status Stager::select(std::string_view source, std::string_view tenant,
+                      std::string_view ha_cluster, std::string_view ha_replica) {
+  // '\0' cannot occur in tenants or configured names; a replica value with one only makes a
+  // stream of its own.
+  key_scratch_.assign(source);
+  key_scratch_ += '\0';
+  key_scratch_ += tenant;
+  key_scratch_ += '\0';
+  if (!ha_replica.empty()) {
+    key_scratch_ += ha_cluster;
+    key_scratch_ += '/';
+    key_scratch_ += ha_replica;
+  }
+  if (selected_ != nullptr && key_scratch_ == last_key_ &&
+      selected_->lanes.size() == selected_->shards->load(std::memory_order_relaxed)) {
+    return Ok{};
+  }
+  selected_ = nullptr;
+  auto found = streams_.find(key_scratch_);
+  if (found == streams_.end() || found->second->lanes.size() != found->second->shards->load()) {
+    journal::StreamKey base;
+    base.tenant = tenant;
+    base.source = source;
+    if (!ha_replica.empty()) base.replica = std::string(ha_cluster) + '/' + std::string(ha_replica);
+    auto stream = make_stream(base, shards_.count(key_scratch_));
+    if (!stream) return stream.error();
+    if (found == streams_.end()) {
+      found = streams_.emplace(key_scratch_, nullptr).first;
+    } else {
+      retired_.push_back(std::move(found->second));
+    }
+    found->second = std::move(stream).value();
+  }
+  selected_ = found->second.get();
+  last_key_ = key_scratch_;
+  return Ok{};
+}
+
+Result<std::unique_ptr<Stager::Stream>> Stager::make_stream(const journal::StreamKey& base,
+                                                            Shards::Count shards) {
+  auto stream = std::make_unique<Stream>();
+  journal::StreamKey key = base;
+  key.shards = shards->load();
+  // A shard count that comes back means the same lanes as before.
+  key.generation = key.shards;
+  stream->shards = std::move(shards);
+  stream->lanes.resize(key.shards);
+  for (key.shard = 0; key.shard < key.shards; key.shard++) {
+    auto id = journal_.intern(key);
+    if (!id) return id.error();
+    stream->lanes[key.shard].stream = *id;
+  }
+  return stream;
+}
+
+void Stager::touch(Lane& lane) {
+  if (lane.touched) return;
+  lane.touched = true;
+  lane.mark_size = lane.raw.size();
+  lane.mark_cuts = lane.cuts.size();
+  lane.mark_open = lane.open;
+  touched_.push_back(&lane);
+}
+
+// Hot: once a series. Cuts before a series that would not fit the open block.
+Buffer& Stager::open_for(Lane& lane, size_t bytes, uint32_t samples) {
+  touch(lane);
+  if (lane.raw.capacity() == 0 && !spare_.empty()) {
+    lane.raw = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  const size_t start = lane.cuts.empty() ? 0 : lane.cuts.back().end;
+  const size_t open_bytes = lane.raw.size() - start;
+  if (open_bytes > 0 && (open_bytes + bytes > kBlockBytes ||
+                         lane.open.samples + samples > options_.max_block_samples)) {
+    lane.cuts.push_back({lane.raw.size(), lane.open});
+    lane.open = Counts{};
+  }
+  return lane.raw;
+}
+
+void Stager::add_series(const wire::Walker& walker) {
+  const wire::SeriesHead& head = walker.series();
+  const size_t shards = selected_->lanes.size();
+  Lane& lane = selected_->lanes[shards == 1 ? 0 : walker.labels_hash() % shards];
+  Buffer& raw = open_for(lane, head.encoded_size, head.samples + head.histograms);
+  walker.emit(raw);
+  Counts& c = lane.open;
+  c.samples += head.samples + head.histograms;
+  c.exemplars += head.exemplars;
+  c.series++;
+  c.min_timestamp = std::min(c.min_timestamp, head.min_timestamp);
+  c.max_timestamp = std::max(c.max_timestamp, head.max_timestamp);
+}
+
+void Stager::add_other(const wire::Walker& walker) {
+  Lane& lane = selected_->lanes[0];
+  walker.emit(open_for(lane, walker.series().encoded_size, 0));
+}
+
+void Stager::rollback() {
+  for (Lane* lane : touched_) {
+    lane->touched = false;
+    lane->raw.truncate(lane->mark_size);
+    lane->cuts.resize(lane->mark_cuts);
+    lane->open = lane->mark_open;
+    if (lane->raw.empty()) recycle(std::move(lane->raw));
+  }
+  touched_.clear();
+}
+
+net::Task<Status> Stager::commit() {
+  uint64_t bytes = 0;
+  for (Lane* lane : touched_) {
+    lane->touched = false;
+    bytes += lane->raw.size() - lane->mark_size;
+    if (lane->raw.empty() || lane->dirty) continue;
+    lane->dirty = true;
+    dirty_.push_back(lane);
+  }
+  touched_.clear();
+  if (bytes == 0) co_return Ok{};
+
+  if (next_ == nullptr) {
+    next_ = std::make_shared<Batch>(loop_);
+    next_->done.expires_at(std::chrono::steady_clock::time_point::max());
+  }
+  next_->bytes += bytes;
+  inflight_ += bytes;
+  std::shared_ptr<Batch> batch = next_;
+  schedule_flush();
+
+  boost::system::error_code ignored;  // the wait ends by being cancelled
+  auto token = boost::asio::redirect_error(
+      boost::asio::use_awaitable_t<net::Executor>{}, ignored);
+  while (!batch->finished) co_await batch->done.async_wait(token);
+  co_return batch->status;
+}
+
+void Stager::schedule_flush() {
+  if (flush_scheduled_ || current_ != nullptr) return;
+  flush_scheduled_ = true;
+  // Posted, so that requests which are ready in this turn of the loop join the batch.
+  boost::asio::post(loop_.context(), [this, alive = alive_] {
+    if (!*alive) return;
+    flush_scheduled_ = false;
+    flush();
+  });
+}
+
+void Stager::flush() {
+  if (current_ != nullptr || next_ == nullptr) return;
+  std::vector<journal::NewBlock> blocks;
+  for (Lane* lane : dirty_) {
+    lane->dirty = false;
+    seal(*lane, blocks);
+  }
+  dirty_.clear();
+  retired_.clear();
+  current_ = std::move(next_);
+  next_ = nullptr;
+  auto batch = current_;
+  journal_.append(std::move(blocks),
+                  [this, alive = alive_, batch, &context = loop_.context()](const Status& status) {
+                    boost::asio::post(context, [this, alive, batch, status] {
+                      if (*alive) finished(batch, status);
+                    });
+                  });
+}
+
+// Hot: once a block. Budget: snappy's encoder plus one copy of the compressed bytes.
+void Stager::seal(Lane& lane, std::vector<journal::NewBlock>& out) {
+  if (lane.raw.size() > (lane.cuts.empty() ? 0 : lane.cuts.back().end)) {
+    lane.cuts.push_back({lane.raw.size(), lane.open});
+  }
+  size_t start = 0;
+  for (const Cut& cut : lane.cuts) {
+    const std::string_view raw = lane.raw.view().substr(start, cut.end - start);
+    start = cut.end;
+    packed_.clear();
+    wire::pack_elements(raw, packed_);
+    journal::NewBlock block;
+    block.stream = lane.stream;
+    block.elements.append(packed_.view());
+    block.raw_length = static_cast<uint32_t>(raw.size());
+    block.samples = cut.counts.samples;
+    block.exemplars = cut.counts.exemplars;
+    block.series = cut.counts.series;
+    block.min_timestamp = cut.counts.min_timestamp;
+    block.max_timestamp = cut.counts.max_timestamp;
+    out.push_back(std::move(block));
+  }
+  lane.cuts.clear();
+  lane.open = Counts{};
+  recycle(std::move(lane.raw));
+}
+
+void Stager::recycle(Buffer raw) {
+  raw.clear();
+  raw.release_above(kSpareBytes);
+  if (raw.capacity() > 0 && spare_.size() < kSpareBuffers) spare_.push_back(std::move(raw));
+}
+
+void Stager::finished(const std::shared_ptr<Batch>& batch, Status status) {
+  inflight_ -= batch->bytes;
+  batch->status = std::move(status);
+  batch->finished = true;
+  batch->done.cancel();
+  current_ = nullptr;
+  flush();
+}
+
+}  // namespace tollgate::ingest

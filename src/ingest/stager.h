@@ -1,0 +1,141 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "ingest/shards.h"
+#include "journal/journal.h"
+#include "net/loop.h"
+#include "wire/walker.h"
+
+namespace tollgate::ingest {
+
+// Blocks are cut at this many decoded bytes: one snappy fragment, so the ratio is the best the
+// format gives, and the smallest unit that a destination can be sent without re-encoding.
+inline constexpr size_t kBlockBytes = 64 * 1024;
+
+// Bytes that were accepted but are not durable yet, over all cores: what ingest.max_inflight_size
+// limits.
+using InflightBytes = std::atomic<uint64_t>;
+
+// Collects the rewritten series of one core's requests per (stream, shard), cuts and compresses
+// them to blocks, and commits them to the journal in groups.
+//
+// Group commit: one batch of a core is with the journal at a time; what arrives meanwhile makes
+// the next batch. So the number of fsyncs adapts to the disk, and blocks grow under load.
+//
+// Owner and lifetime: one per loop. Threads: the loop's only. A request stages all of its series
+// between begin() and either commit() or rollback(), without suspending in between.
+class Stager {
+ public:
+  struct Options {
+    uint32_t max_block_samples = 2000;  // the smallest max_samples_per_send of all destinations
+  };
+
+  Stager(net::Loop& loop, journal::Journal& journal, Shards& shards, InflightBytes& inflight,
+         Options options);
+  ~Stager();
+  Stager(const Stager&) = delete;
+  Stager& operator=(const Stager&) = delete;
+
+  void configure(Options options) { options_ = options; }
+
+  void begin();
+  // Chooses the stream of the series that follow. kLimited naming journal.max_streams.
+  Status select(std::string_view source, std::string_view tenant, std::string_view ha_cluster,
+                std::string_view ha_replica);
+  // Adds the walker's current series (or, for `other`, metadata and unknown fields) to the
+  // selected stream.
+  void add_series(const wire::Walker& walker);
+  void add_other(const wire::Walker& walker);
+  // Takes back everything since begin().
+  void rollback();
+  // Waits until everything staged since begin() is durable, or failed as a whole.
+  net::Task<Status> commit();
+
+ private:
+  // What one uncompressed run of series adds up to.
+  struct Counts {
+    uint32_t samples = 0;
+    uint32_t exemplars = 0;
+    uint32_t series = 0;
+    int64_t min_timestamp = INT64_MAX;
+    int64_t max_timestamp = INT64_MIN;
+  };
+  struct Cut {
+    size_t end;  // offset in `raw`
+    Counts counts;
+  };
+  // The open data of one (stream, shard).
+  struct Lane {
+    journal::StreamId stream = 0;
+    Buffer raw;
+    std::vector<Cut> cuts;  // complete blocks inside `raw`
+    Counts open;            // after the last cut
+    bool touched = false;   // by the present request
+    bool dirty = false;     // in dirty_
+    size_t mark_size = 0;
+    size_t mark_cuts = 0;
+    Counts mark_open;
+  };
+  struct Stream {
+    Shards::Count shards;     // how many there should be
+    std::vector<Lane> lanes;  // one per shard
+  };
+  // One group commit: the requests that wait for it, and how it ended.
+  struct Batch {
+    explicit Batch(net::Loop& loop) : done(loop.context()) {}
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                      boost::asio::wait_traits<std::chrono::steady_clock>,
+                                      net::Executor>
+        done;  // cancelled when the journal has answered
+    bool finished = false;
+    Status status = Ok{};
+    uint64_t bytes = 0;
+  };
+
+  Result<std::unique_ptr<Stream>> make_stream(const journal::StreamKey& base, Shards::Count shards);
+  void recycle(Buffer raw);
+  void touch(Lane& lane);
+  Buffer& open_for(Lane& lane, size_t bytes, uint32_t samples);
+  void schedule_flush();
+  void flush();
+  void seal(Lane& lane, std::vector<journal::NewBlock>& out);
+  void finished(const std::shared_ptr<Batch>& batch, Status status);
+
+  net::Loop& loop_;
+  journal::Journal& journal_;
+  Shards& shards_;
+  InflightBytes& inflight_;
+  Options options_;
+
+  std::unordered_map<std::string, std::unique_ptr<Stream>> streams_;
+  std::string key_scratch_;
+  std::string last_key_;
+  Stream* selected_ = nullptr;
+
+  // Streams whose shard count has changed, until their last data is sealed.
+  std::vector<std::unique_ptr<Stream>> retired_;
+
+  std::vector<Lane*> touched_;
+  std::vector<Lane*> dirty_;
+  std::vector<Buffer> spare_;  // raw buffers between uses
+  Buffer packed_;              // scratch for compression
+
+  std::shared_ptr<Batch> next_;     // collects
+  std::shared_ptr<Batch> current_;  // with the journal
+  bool flush_scheduled_ = false;
+  // Guards posts from the journal's thread against a destroyed stager.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace tollgate::ingest
