@@ -6,7 +6,7 @@ namespace tollgate {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 }
 
-#define TG_CHECK(condition)                                                     \
-  (__builtin_expect(static_cast<bool>(condition), 1)                            \
-       ? static_cast<void>(0)                                                   \
+#define TG_CHECK(condition)                          \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::tollgate::check_failed(#condition, __FILE__, __LINE__))

@@ -17,8 +17,7 @@ namespace {
 
 Error os_error(const char* operation, const std::string& path, int code) {
   std::string what = code == ENOSPC || code == EDQUOT ? "no space left: " : "";
-  return our_error(Code::kUnavailable,
-                   what + operation + " " + path + ": " + std::strerror(code));
+  return our_error(Code::kUnavailable, what + operation + " " + path + ": " + std::strerror(code));
 }
 
 class RealFile final : public File {
@@ -49,8 +48,7 @@ class RealFile final : public File {
   Result<size_t> read_at(uint64_t offset, char* out, size_t size) const override {
     size_t done = 0;
     while (done < size) {
-      const ssize_t n =
-          ::pread(fd_, out + done, size - done, static_cast<off_t>(offset + done));
+      const ssize_t n = ::pread(fd_, out + done, size - done, static_cast<off_t>(offset + done));
       if (n < 0) {
         if (errno == EINTR) continue;
         return os_error("read", path_, errno);
@@ -67,7 +65,7 @@ class RealFile final : public File {
   }
 
   Result<uint64_t> size() const override {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd_, &st) != 0) return os_error("stat", path_, errno);
     return static_cast<uint64_t>(st.st_size);
   }
@@ -188,7 +186,7 @@ class RealFileSystem final : public FileSystem {
   }
 
   Result<uint64_t> free_bytes(const std::string& path) override {
-    struct statvfs st {};
+    struct statvfs st{};
     if (::statvfs(path.c_str(), &st) != 0) return os_error("statvfs", path, errno);
     return static_cast<uint64_t>(st.f_bavail) * st.f_frsize;
   }

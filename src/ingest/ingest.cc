@@ -86,17 +86,17 @@ net::Response error_response(const Error& error) {
 }  // namespace
 
 Ingest::Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,
-               const Clock& clock, const config::Config& config)
+               const Clock& clock, const config::Config& config, Stager::Announce announce)
     : journal_(journal),
       registry_(registry),
       clock_(clock),
+      announce_(std::move(announce)),
       shards_(config.journal.shards),
       loops_(loops),
       duration_(registry.histogram("tollgate_ingest_request_duration_seconds",
                                    "Time from a request's body to its answer.")) {
   for (size_t i = 0; i < loops.size(); i++) {
-    cores_.push_back(std::make_unique<Core>(loops.at(i), journal, shards_, inflight_,
-                                            Stager::Options{}));
+    cores_.push_back(std::make_unique<Core>(loops.at(i), journal, shards_, inflight_, announce_));
   }
   registry.collect("tollgate_ingest_inflight_bytes",
                    "Request bytes not yet durable; limited by ingest.max_inflight_size.",
@@ -125,12 +125,12 @@ void Ingest::configure(const config::Config& config) {
   shards_.configure(config.journal.shards);
   Stager::Options options;
   for (const auto& destination : config.remote_write) {
-    options.max_block_samples = std::min(options.max_block_samples, destination.max_samples_per_send);
+    options.max_block_samples =
+        std::min(options.max_block_samples, destination.max_samples_per_send);
   }
   for (size_t i = 0; i < cores_.size(); i++) {
-    boost::asio::post(loops_.at(i).context(), [core = cores_[i].get(), options] {
-      core->stager.configure(options);
-    });
+    boost::asio::post(loops_.at(i).context(),
+                      [core = cores_[i].get(), options] { core->stager.configure(options); });
   }
   auto status = status_.lock();
   for (const auto& source : config.sources) (*status)[source.name].name = source.name;
@@ -184,8 +184,8 @@ std::optional<net::Response> Ingest::on_head(net::Loop& loop, const net::Request
                                              uint64_t& max_body) {
   if (!is_write_path(head.path)) {
     return refuse(loop, kUnknownSource, head,
-                  sender_error(Code::kInvalid, fmt::format("no such path: {}; write to /api/v1/write",
-                                                           head.path)));
+                  sender_error(Code::kInvalid,
+                               fmt::format("no such path: {}; write to /api/v1/write", head.path)));
   }
   if (head.method != "POST") {
     net::Response response = text_response(405, "only POST is allowed here");
@@ -210,7 +210,8 @@ std::optional<net::Response> Ingest::on_head(net::Loop& loop, const net::Request
   }
   bool needs_verification = false;
   auto admission = admit(*now, head, needs_verification);
-  if (!admission && !needs_verification) return refuse(loop, kUnknownSource, head, admission.error());
+  if (!admission && !needs_verification)
+    return refuse(loop, kUnknownSource, head, admission.error());
   if (stopping_) {
     net::Response response =
         error_response(our_error(Code::kUnavailable, "stopping; retry at another gateway"));
@@ -224,9 +225,10 @@ std::optional<net::Response> Ingest::on_head(net::Loop& loop, const net::Request
 // Runs the password check elsewhere and resumes on the loop.
 net::Task<void> Ingest::verify(net::Loop& loop, std::shared_ptr<const Rules> rules,
                                std::string header) {
-  using Timer = boost::asio::basic_waitable_timer<
-      std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-      net::Executor>;
+  using Timer =
+      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                        boost::asio::wait_traits<std::chrono::steady_clock>,
+                                        net::Executor>;
   struct Wait {
     explicit Wait(net::Loop& l) : timer(l.context()) {}
     Timer timer;
@@ -234,14 +236,14 @@ net::Task<void> Ingest::verify(net::Loop& loop, std::shared_ptr<const Rules> rul
   };
   auto wait = std::make_shared<Wait>(loop);
   wait->timer.expires_at(std::chrono::steady_clock::time_point::max());
-  boost::asio::post(password_checks_, [rules, header = std::move(header), wait,
-                                       &context = loop.context()] {
-    rules->policy->verify(header);
-    boost::asio::post(context, [wait] {
-      wait->done = true;
-      wait->timer.cancel();
-    });
-  });
+  boost::asio::post(password_checks_,
+                    [rules, header = std::move(header), wait, &context = loop.context()] {
+                      rules->policy->verify(header);
+                      boost::asio::post(context, [wait] {
+                        wait->done = true;
+                        wait->timer.cancel();
+                      });
+                    });
   boost::system::error_code ignored;  // the wait ends by being cancelled
   auto token = boost::asio::redirect_error(boost::asio::use_awaitable_t<net::Executor>{}, ignored);
   while (!wait->done) co_await wait->timer.async_wait(token);
@@ -312,8 +314,8 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
   for (size_t i = 0; i < model::kRejectReasons; i++) {
     if (tally.refused_series_by[i] == 0) continue;
     if (!reasons.empty()) reasons += ", ";
-    reasons += fmt::format("{} {}", tally.refused_series_by[i],
-                           name(static_cast<model::RejectReason>(i)));
+    reasons +=
+        fmt::format("{} {}", tally.refused_series_by[i], name(static_cast<model::RejectReason>(i)));
   }
   co_return refuse(
       loop, source, head,
@@ -334,8 +336,8 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
     switch (core.walker.next()) {
       case wire::Step::kSeries: {
         const wire::SeriesHead& head = core.walker.series();
-        if (auto s = core.stager.select(source.name, admission.tenant, head.ha_cluster,
-                                        head.ha_replica);
+        if (auto s =
+                core.stager.select(source.name, admission.tenant, head.ha_cluster, head.ha_replica);
             !s) {
           return s;
         }
@@ -362,8 +364,10 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
         if (auto s = core.stager.select(source.name, admission.tenant, {}, {}); !s) return s;
         core.stager.add_other(core.walker);
         break;
-      case wire::Step::kMalformed: return core.walker.error();
-      case wire::Step::kEnd: return Ok{};
+      case wire::Step::kMalformed:
+        return core.walker.error();
+      case wire::Step::kEnd:
+        return Ok{};
     }
   }
 }
@@ -419,9 +423,9 @@ net::Response Ingest::answer(Core& core, std::string_view source, const net::Req
   SourceMetrics& metrics = source_metrics(core, source);
   metrics::Counter*& counter = metrics.by_code[response.status];
   if (counter == nullptr) {
-    counter = &registry_.counter(
-        "tollgate_ingest_requests_total", "Remote write requests by answer.",
-        {{"source", metrics.name}, {"code", std::to_string(response.status)}});
+    counter =
+        &registry_.counter("tollgate_ingest_requests_total", "Remote write requests by answer.",
+                           {{"source", metrics.name}, {"code", std::to_string(response.status)}});
   }
   counter->add();
   if (source.empty()) return response;
@@ -437,8 +441,8 @@ net::Response Ingest::answer(Core& core, std::string_view source, const net::Req
   return response;
 }
 
-net::Response Ingest::refuse(net::Loop& loop, std::string_view source,
-                             const net::RequestHead& head, const Error& error) {
+net::Response Ingest::refuse(net::Loop& loop, std::string_view source, const net::RequestHead& head,
+                             const Error& error) {
   net::Response response = error_response(error);
   if (!is_write_path(head.path)) response.status = 404;
   log::debug("request refused", {{"source", source},

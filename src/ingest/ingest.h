@@ -41,7 +41,7 @@ struct SourceStatus {
 class Ingest final : public net::HttpHandler {
  public:
   Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,
-         const Clock& clock, const config::Config& config);
+         const Clock& clock, const config::Config& config, Stager::Announce announce);
   ~Ingest() override;
 
   // A reload: sources, labels, limits. Requests in progress end under the old rules.
@@ -80,8 +80,8 @@ class Ingest final : public net::HttpHandler {
   // What one loop owns; no locks.
   struct Core {
     Core(net::Loop& loop, journal::Journal& journal, Shards& shards, InflightBytes& inflight,
-         Stager::Options options)
-        : stager(loop, journal, shards, inflight, options) {}
+         const Stager::Announce& announce)
+        : stager(loop, journal, shards, inflight, announce) {}
     wire::Walker walker;
     Buffer decoded;
     Stager stager;
@@ -113,6 +113,7 @@ class Ingest final : public net::HttpHandler {
   journal::Journal& journal_;
   metrics::Registry& registry_;
   const Clock& clock_;
+  const Stager::Announce announce_;
   Shards shards_;
   InflightBytes inflight_{0};
   std::atomic<bool> stopping_{false};

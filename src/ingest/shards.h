@@ -36,7 +36,8 @@ class Shards {
     auto counts = counts_.lock();
     Count& slot = (*counts)[key];
     const uint32_t configured = configured_.load();
-    if (slot == nullptr) slot = std::make_shared<std::atomic<uint32_t>>(configured ? configured : 1);
+    if (slot == nullptr)
+      slot = std::make_shared<std::atomic<uint32_t>>(configured ? configured : 1);
     return slot;
   }
 

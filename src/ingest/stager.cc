@@ -15,16 +15,16 @@ constexpr size_t kSpareBytes = 256 * 1024;
 
 }  // namespace
 
-Stager::Stager(net::Loop& loop, journal::Journal& journal, Shards& shards,
-               InflightBytes& inflight, Options options)
-    : loop_(loop), journal_(journal), shards_(shards), inflight_(inflight), options_(options) {}
+Stager::Stager(net::Loop& loop, journal::Journal& journal, Shards& shards, InflightBytes& inflight,
+               const Announce& announce)
+    : loop_(loop), journal_(journal), shards_(shards), inflight_(inflight), announce_(announce) {}
 
 Stager::~Stager() { *alive_ = false; }
 
 void Stager::begin() { TG_CHECK(touched_.empty()); }
 
-Status Stager::select(std::string_view source, std::string_view tenant,
-                      std::string_view ha_cluster, std::string_view ha_replica) {
+Status Stager::select(std::string_view source, std::string_view tenant, std::string_view ha_cluster,
+                      std::string_view ha_replica) {
   // '\0' cannot occur in tenants or configured names; a replica value with one only makes a
   // stream of its own.
   key_scratch_.assign(source);
@@ -74,6 +74,7 @@ Result<std::unique_ptr<Stager::Stream>> Stager::make_stream(const journal::Strea
     auto id = journal_.intern(key);
     if (!id) return id.error();
     stream->lanes[key.shard].stream = *id;
+    announce_(*id, key);
   }
   return stream;
 }
@@ -156,8 +157,7 @@ net::Task<Status> Stager::commit() {
   schedule_flush();
 
   boost::system::error_code ignored;  // the wait ends by being cancelled
-  auto token = boost::asio::redirect_error(
-      boost::asio::use_awaitable_t<net::Executor>{}, ignored);
+  auto token = boost::asio::redirect_error(boost::asio::use_awaitable_t<net::Executor>{}, ignored);
   while (!batch->finished) co_await batch->done.async_wait(token);
   co_return batch->status;
 }

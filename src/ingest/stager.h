@@ -3,7 +3,7 @@
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,8 +41,11 @@ class Stager {
     uint32_t max_block_samples = 2000;  // the smallest max_samples_per_send of all destinations
   };
 
+  // Told of every stream before its first block is appended.
+  using Announce = std::function<void(journal::StreamId, const journal::StreamKey&)>;
+
   Stager(net::Loop& loop, journal::Journal& journal, Shards& shards, InflightBytes& inflight,
-         Options options);
+         const Announce& announce);
   ~Stager();
   Stager(const Stager&) = delete;
   Stager& operator=(const Stager&) = delete;
@@ -116,6 +119,7 @@ class Stager {
   journal::Journal& journal_;
   Shards& shards_;
   InflightBytes& inflight_;
+  const Announce& announce_;
   Options options_;
 
   std::unordered_map<std::string, std::unique_ptr<Stream>> streams_;

@@ -10,11 +10,10 @@ LabelPlan::LabelPlan(std::vector<PlannedLabel> labels) {
     if (a.name != b.name) return a.name < b.name;
     return a.action != LabelAction::kAddAbsent && b.action == LabelAction::kAddAbsent;
   });
-  labels.erase(std::unique(labels.begin(), labels.end(),
-                           [](const PlannedLabel& a, const PlannedLabel& b) {
-                             return a.name == b.name;
-                           }),
-               labels.end());
+  labels.erase(
+      std::unique(labels.begin(), labels.end(),
+                  [](const PlannedLabel& a, const PlannedLabel& b) { return a.name == b.name; }),
+      labels.end());
   labels_ = std::move(labels);
 }
 

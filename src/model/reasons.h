@@ -29,13 +29,13 @@ inline constexpr size_t kDropReasons = 4;
 
 constexpr std::string_view name(RejectReason reason) {
   constexpr std::array<std::string_view, kRejectReasons> kNames = {
-      "missing_name", "duplicate_label", "invalid_label", "bad_histogram",
-      "spoofed_label", "journal_full", "journal_error"};
+      "missing_name",  "duplicate_label", "invalid_label", "bad_histogram",
+      "spoofed_label", "journal_full",    "journal_error"};
   return kNames[static_cast<size_t>(reason)];
 }
 constexpr std::string_view name(DropReason reason) {
-  constexpr std::array<std::string_view, kDropReasons> kNames = {
-      "refused", "journal_full", "corrupt", "destination_removed"};
+  constexpr std::array<std::string_view, kDropReasons> kNames = {"refused", "journal_full",
+                                                                 "corrupt", "destination_removed"};
   return kNames[static_cast<size_t>(reason)];
 }
 
