@@ -333,15 +333,15 @@ class Demo:
 
     def print_urls(self):
         print(f"""
-  node exporter                  {self.node.url}/metrics
-  Prometheus blue (bearer)       {self.senders['blue'].url}/
-  Prometheus green (basic)       {self.senders['green'].url}/
-    both remote_write to         http://127.0.0.1:{self.tollgate_port}/api/v1/write
-  Tollgate metrics               {self.tollgate.url}/metrics
-  Tollgate ledger                {self.tollgate.url}/api/v1/status/ledger
-  destination prometheus         {self.backends['prometheus'].url}/graph?g0.expr=up&g0.tab=1
-  destination victoriametrics    {self.backends['victoriametrics'].url}/vmui/?#/?g0.expr=up&g0.tab=1
-  logs and state                 {self.state}
+  node exporter                 {self.node.url}/metrics
+  Prometheus blue (bearer)      {self.senders['blue'].url}/
+  Prometheus green (basic)      {self.senders['green'].url}/
+    both remote_write to        http://127.0.0.1:{self.tollgate_port}/api/v1/write
+  Tollgate metrics              {self.tollgate.url}/metrics
+  Tollgate ledger               {self.tollgate.url}/api/v1/status/ledger
+  destination prometheus        {self.backends['prometheus'].url}/graph?g0.expr=up&g0.tab=1
+  destination victoriametrics   {self.backends['victoriametrics'].url}/vmui/?#/?g0.expr=up&g0.tab=1
+  logs and state                {self.state}
 """, flush=True)
 
     def draw_table(self, rows, elapsed):
