@@ -84,6 +84,7 @@ enum class AuthKind { kNone, kBasic, kBearer };
 struct SourceAuth {
   AuthKind kind = AuthKind::kNone;
   std::vector<BasicUser> users;  // kBasic
+  std::string htpasswd_file;     // kBasic: where `users` were read from; empty if in place
   Secret token;                  // kBearer
 };
 
@@ -140,7 +141,7 @@ struct RemoteWrite {
   std::map<std::string, std::string> headers;
   milliseconds remote_timeout{30'000};
   std::optional<BasicUser> basic_auth;
-  Secret bearer;                  // authorization: {type: Bearer, credentials | credentials_file}
+  Secret bearer;  // authorization: {type: Bearer, credentials | credentials_file}
   std::string authorization_type = "Bearer";
   ClientTls tls;
   // queue_config
