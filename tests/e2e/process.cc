@@ -106,11 +106,11 @@ void Process::kill9() {
   (void)wait(in(milliseconds(30'000)));
 }
 
-Run run(const std::vector<std::string>& arguments, const std::filesystem::path& directory) {
+Finished run(const std::vector<std::string>& arguments, const std::filesystem::path& directory) {
   TempDir scratch;
   Process process;
   process.start(arguments, directory, scratch.path() / "output");
-  Run result;
+  Finished result;
   const auto exit = process.wait(in(milliseconds(30'000)));
   if (!exit) {
     ADD_FAILURE() << arguments[0] << " did not end within 30 s";
@@ -129,8 +129,10 @@ Gateway::Gateway(std::filesystem::path directory)
 }
 
 void Gateway::start() {
-  process_.start({tollgate_binary(), "serve", "--config.file=" + config_file().string()},
-                 directory_, directory_ / "tollgate.log");
+  std::vector<std::string> arguments = {tollgate_binary(), "serve",
+                                        "--config.file=" + config_file().string()};
+  arguments.insert(arguments.end(), flags_.begin(), flags_.end());
+  process_.start(arguments, directory_, directory_ / "tollgate.log");
 }
 
 bool Gateway::wait_ready(Deadline deadline) {

@@ -63,11 +63,11 @@ class Process {
 };
 
 // Runs a program to its end and returns its exit and output (stdout and stderr together).
-struct Run {
+struct Finished {
   Exit exit;
   std::string output;
 };
-Run run(const std::vector<std::string>& arguments, const std::filesystem::path& directory);
+Finished run(const std::vector<std::string>& arguments, const std::filesystem::path& directory);
 
 // `tollgate serve` in a directory of its own, on ports that stay the same over restarts.
 class Gateway {
@@ -82,6 +82,8 @@ class Gateway {
 
   // Writes the configuration; what is running does not notice before a reload.
   void configure(const std::string& text) const { write_file(config_file(), text); }
+  // More command line flags for start().
+  void set_flags(std::vector<std::string> flags) { flags_ = std::move(flags); }
   void start();
   // Polls /-/ready. False at the deadline or when the process has ended.
   bool wait_ready(Deadline deadline);
@@ -100,6 +102,7 @@ class Gateway {
   std::filesystem::path directory_;
   uint16_t port_;
   uint16_t admin_port_;
+  std::vector<std::string> flags_;
   Process process_;
 };
 

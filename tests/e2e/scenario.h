@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@
 namespace tollgate::e2e {
 
 // A configuration in parts. Each text is YAML, indented by two spaces where it goes below a key.
-struct Setup {
+struct Topology {
   std::string ingest;        // more lines below `ingest:`
   std::string journal;       // more lines below `journal:`
   std::string journal_path;  // default: the gateway's
@@ -24,7 +25,7 @@ struct Setup {
   };
   std::vector<Destination> destinations;
 
-  Setup& to(const Sink& sink, const std::string& more = "");
+  Topology& to(const Sink& sink, const std::string& more = "");
   std::string yaml(const Gateway& gateway) const;
 };
 
@@ -37,6 +38,17 @@ inline constexpr const char* kQuickRetry =
 uint64_t test_seed();
 // TOLLGATE_E2E_SECONDS, or the default.
 milliseconds test_duration(int default_seconds);
+
+// Three clusters as in design.md: blue (bearer token, tenant team-blue), green (basic, the tenant
+// from a header) and ops (open). Each enforces its `cluster`.
+extern const char* const kThreeSources;
+// The senders of one of them, `count` of them with every awkward option in turn: spoofed clusters,
+// HA replicas, unsorted labels, exemplars, histograms, every path.
+using Senders = std::vector<std::unique_ptr<Sender>>;
+void add_senders(Senders& senders, const std::string& source, int count, uint16_t port,
+                 uint64_t seed, const SenderOptions& base = {});
+std::vector<Sender*> all(const Senders& senders);
+std::vector<const Sender*> all_const(const Senders& senders);
 
 // Starts all; stops all, waiting for what is in flight to be acknowledged.
 void start(const std::vector<Sender*>& senders);
