@@ -49,7 +49,11 @@ struct BlockRef {
   uint32_t elements_length = 0;
   uint32_t raw_length = 0;
   uint32_t samples = 0;
+  uint32_t exemplars = 0;
+  uint32_t series = 0;
+  uint32_t payload_crc = 0;     // of the elements, seeded with the position
   uint64_t samples_before = 0;  // of this stream, from the beginning of time
+  int64_t min_timestamp = INT64_MAX;
   int64_t max_timestamp = INT64_MIN;
   int64_t appended_ms = 0;  // wall time at which it was written
 };

@@ -34,26 +34,39 @@ struct Options {
 };
 
 // How far one destination has got with one stream, and what became of the samples before it.
-// Always: delivered + sum(dropped) == samples_before of `position`, so that
+// Always: settled() == samples_before of `position`, so that
 // accepted == delivered + dropped + pending holds by construction.
 struct Cursor {
   Position position = 0;  // everything of the stream before it is settled
+  uint64_t baseline = 0;  // samples accepted before the destination was declared: not for it
   uint64_t delivered = 0;
   std::array<uint64_t, model::kDropReasons> dropped{};
+  // baseline + delivered + sum(dropped)
   uint64_t settled() const;
+  bool operator==(const Cursor&) const = default;
 };
 
 // One row of the ledger: consistent in itself, as of the last checkpoint for `cursor`, so that
-// the numbers shown are those that would survive kill -9.
+// the numbers shown are those that would survive kill -9. In every row:
+// accepted == cursor.delivered + sum(cursor.dropped) + pending_samples.
 struct LedgerRow {
   std::string destination;
   StreamId stream = 0;
   StreamKey key;
-  uint64_t accepted = 0;  // durable samples of the stream, ever
+  uint64_t accepted = 0;  // durable samples of the stream since the destination was declared
   Cursor cursor;
-  uint64_t pending_samples = 0;  // accepted - cursor.settled()
-  uint64_t pending_bytes = 0;    // elements bytes of pending blocks
+  uint64_t pending_samples = 0;
+  uint64_t pending_bytes = 0;     // elements bytes of pending blocks
   int64_t oldest_pending_ms = 0;  // append time of the oldest pending block; 0 = none
+};
+
+// Samples that were pending for a destination when it was taken out of the configuration:
+// DropReason::kDestinationRemoved. The sum over the life of the directory.
+struct Removed {
+  std::string destination;
+  std::string tenant;
+  uint64_t samples = 0;
+  bool operator==(const Removed&) const = default;
 };
 
 struct StreamTotals {
@@ -71,7 +84,8 @@ struct Stats {
   uint64_t corrupt_records = 0;
   uint64_t corrupt_bytes = 0;
   uint64_t torn_bytes = 0;  // cut off at recovery: normal after a crash
-  int64_t oldest_ms = 0;    // append time of the oldest block kept; 0 = empty
+  uint64_t checkpoint_failures = 0;
+  int64_t oldest_ms = 0;  // append time of the oldest block kept; 0 = empty
 };
 
 // The durable log of blocks (format: docs/journal-format.md), its index and the destinations'
@@ -81,8 +95,9 @@ struct Stats {
 // It starts one thread: drain the queue → one gather-write → one fdatasync → publish to the index
 // → call the `done`s; the same thread persists the cursors (atomically, every
 // checkpoint_interval), rolls segments and removes those that nobody needs.
-// Threads: every method from any thread. `done` and observers run on the journal's thread: they
-// must only post.
+// Threads: every method from any thread; `close` and `set_destinations` not from callbacks. `done`
+// and observers run on the journal's thread (a `done` that is refused at once: inside `append`):
+// they must only post.
 // Errors: a failed write or fsync fails the blocks concerned (kUnavailable), turns `healthy` off
 // and refuses appends until a new segment could be opened; blocks published before stay
 // readable. Over max_size: kLimited naming journal.max_size (on_full: reject), or the oldest
@@ -111,21 +126,24 @@ class Journal {
 
   // Queues blocks; they are written together, in this order, after everything queued before.
   // `done` is called exactly once, when they are as durable as `sync` promises or have failed as
-  // a whole.
+  // a whole. While unhealthy or closed that happens at once, inside this call.
   virtual void append(std::vector<NewBlock> blocks, Done done) = 0;
 
   // Declares the complete set of destinations. A new one starts at the present end of every
   // stream (at the beginning for streams interned later); a missing one is forgotten and its
-  // pending samples are returned as dropped (kDestinationRemoved) by the next `removed()` call.
+  // pending samples are added to `removed()` (kDestinationRemoved). A change is durable on return,
+  // or is retried with every checkpoint if the disk refuses.
   virtual void set_destinations(const std::vector<std::string>& names) = 0;
+  virtual std::vector<Removed> removed() const = 0;
 
   // Blocks of a stream at or after `from`, in order, whose samples and decoded bytes stay within
-  // the maxima (but at least one, if there is any). With `skipped` samples lost to corruption
-  // before the first one given by comparing samples_before with the cursor.
+  // the maxima (but at least one, if there is any). Samples lost to corruption before a block show
+  // as samples_before above the cursor's settled(); settle() accounts for them.
   virtual std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
                                      uint64_t max_raw_bytes) const = 0;
-  // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged,
-  // kUnavailable if it was removed or cannot be read.
+  // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged
+  // (settle it as DropReason::kCorrupt), kUnavailable if it was removed or cannot be read; `out`
+  // is then as before.
   virtual Status read(const BlockRef& block, Buffer& out) const = 0;
 
   // Where a destination stands in a stream now (not as of the last checkpoint).

@@ -1,0 +1,153 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "base/guarded.h"
+#include "journal/journal.h"
+#include "journal/state.h"
+
+namespace tollgate::journal {
+
+// The Journal over segment files. Public methods are in journal.cc, opening in recovery.cc, the
+// thread in writer.cc.
+class Impl final : public Journal {
+ public:
+  Impl(Options options, fs::FileSystem& fs, const Clock& clock);
+  ~Impl() override;
+  // Reads the directory and starts the thread. Once, before anything else.
+  Status start();
+
+  Result<StreamId> intern(const StreamKey& key) override;
+  StreamKey key(StreamId stream) const override;
+  void append(std::vector<NewBlock> blocks, Done done) override;
+  void set_destinations(const std::vector<std::string>& names) override;
+  std::vector<Removed> removed() const override;
+  std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
+                             uint64_t max_raw_bytes) const override;
+  Status read(const BlockRef& block, Buffer& out) const override;
+  std::optional<Cursor> cursor(const std::string& destination, StreamId stream) const override;
+  bool settle(const std::string& destination, const BlockRef& block,
+              std::optional<model::DropReason> reason) override;
+  bool settle_partly(const std::string& destination, const BlockRef& block,
+                     uint32_t dropped_samples, model::DropReason reason) override;
+  void observe(Observer observer) override;
+  void time_syncs(SyncTimer timer) override;
+  std::vector<StreamTotals> streams() const override;
+  std::vector<LedgerRow> ledger() const override;
+  Stats stats() const override;
+  void reconfigure(const Options& options) override;
+  Status checkpoint() override;
+  void close() override;
+
+ private:
+  struct Request {
+    std::vector<NewBlock> blocks;
+    Done done;
+    uint64_t bytes = 0;  // of its block records
+  };
+  struct Queue {
+    std::deque<Request> requests;
+    std::vector<std::promise<Status>> checkpoints;
+    bool stopping = false;
+    bool stopped = false;
+  };
+  struct Work {
+    std::vector<Request> requests;
+    std::vector<std::promise<Status>> checkpoints;
+    bool stop = false;
+  };
+  struct Problem {
+    std::string text;  // empty: healthy
+    bool disk_full = false;
+  };
+  struct Counters {
+    uint64_t appended_bytes = 0;
+    uint64_t corrupt_records = 0;
+    uint64_t corrupt_bytes = 0;
+    uint64_t torn_bytes = 0;
+    uint64_t checkpoint_failures = 0;
+    std::set<Position> corrupt_blocks;  // found on reading, so that each counts once; bounded
+  };
+  struct OpenFiles {
+    std::deque<std::weak_ptr<Segment>> order;  // oldest first
+  };
+
+  // --- recovery.cc, before the thread starts
+  Status recover();
+  Status load_checkpoint(const std::vector<std::string>& names, bool& lost);
+  Status load_segment(Position base, std::optional<Position> successor);
+  Status accept_segment(const SegmentPtr& segment, SegmentIndex& index);
+  void seal_recovered(const SegmentPtr& segment, fs::File& file, SegmentIndex& index);
+
+  // --- writer.cc, on the journal's thread
+  void run();
+  Work wait_for_work();
+  void tick();
+  void commit(std::vector<Request>& batch);
+  bool admit(Request& request, uint64_t& planned);
+  Status write(std::vector<Request*>& batch, std::vector<BlockRef>& written);
+  void publish(const std::vector<BlockRef>& written);
+  Status make_room(const Options& options, uint64_t bytes);
+  Status sync_file();
+  Status roll();
+  Status seal();
+  Status create_segment(bool reserve);
+  void fail(const Error& error);
+  void try_reopen();
+  Status write_checkpoint();
+  void remove_expired();
+  // Removes the oldest segment if every destination is through with it. False if not.
+  bool remove_settled();
+  Status remove_oldest();
+  Error refusal() const;
+
+  // --- journal.cc
+  Result<std::shared_ptr<fs::File>> file_of(const SegmentPtr& segment) const;
+  std::shared_ptr<const Rows> rows_of(const State::Missing& missing) const;
+  void remember_open(const SegmentPtr& segment) const;
+  void note_corrupt(const BlockRef& block) const;
+  std::string path_of(std::string_view name) const;
+
+  // Constant after construction.
+  fs::FileSystem& fs_;
+  const Clock& clock_;
+  const std::string path_;
+
+  // Guarded, each by itself. Order when two are needed: state_ before open_files_.
+  Guarded<Options> options_;
+  Guarded<State> state_;
+  Guarded<OpenFiles> open_files_;
+  Guarded<Queue> queue_;
+  Guarded<Problem> problem_;
+  Guarded<Counters> counters_;
+  Guarded<std::shared_ptr<const std::vector<Observer>>> observers_;
+  Guarded<SyncTimer> sync_timer_;
+  std::atomic<bool> healthy_{true};
+  std::condition_variable wake_;
+
+  // Of the journal's thread (and of recovery before it).
+  std::unique_ptr<fs::Lock> lock_;
+  std::shared_ptr<fs::File> file_;  // of the active segment
+  std::unordered_set<StreamId> described_;
+  uint64_t described_bytes_ = 0;  // of their keys
+  uint64_t active_blocks_ = 0;
+  bool reserved_ = false;
+  bool unsynced_ = false;
+  bool checkpoint_exists_ = false;
+  uint64_t written_version_ = 0;
+  int64_t active_since_ns_ = 0;  // its first block
+  int64_t last_sync_ns_ = 0;
+  int64_t last_checkpoint_ns_ = 0;
+  int64_t last_expiry_ns_ = 0;
+  int64_t next_reopen_ns_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace tollgate::journal

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <deque>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "journal/checkpoint.h"
+#include "journal/journal.h"
+#include "journal/segment.h"
+
+namespace tollgate::journal {
+
+// The rows of sealed segments that were read lately, by (segment, stream). Bounded by the number
+// of rows, but it always keeps the latest entry.
+class RowCache {
+ public:
+  std::shared_ptr<const Rows> find(Position base, StreamId stream);
+  void insert(Position base, StreamId stream, std::shared_ptr<const Rows> rows);
+  void erase(Position base);
+
+ private:
+  static constexpr size_t kMaxRows = 64 * 1024;  // about 5 MB
+  static constexpr size_t kMaxEntries = 512;     // each is looked for in order
+  struct Entry {
+    Position base;
+    StreamId stream;
+    std::shared_ptr<const Rows> rows;
+  };
+  std::list<Entry> entries_;  // most recently used first
+  size_t rows_ = 0;
+};
+
+// Everything that the journal knows in memory: streams, segments, destinations and their cursors.
+// It touches no file. Owner: the Journal. Threads: none of its own; the Journal keeps it in a
+// Guarded. Memory: a Lane per (destination, stream), an Extent per (segment, stream), the rows of
+// the active segment and a bounded cache of others.
+class State {
+ public:
+  struct Stream {
+    StreamKey key;
+    uint64_t accepted = 0;
+    uint64_t bytes = 0;          // elements of all its extents since open, removed ones included
+    std::deque<Extent> extents;  // oldest first
+    // Set at recovery if the newest samples of the stream are lost: whoever has settled all up
+    // to gap_at has lost those up to the total gap_upto.
+    Position gap_at = 0;
+    uint64_t gap_upto = 0;
+  };
+  // A cursor three times: now, as written into the checkpoint under way, and as durable.
+  struct Lane {
+    struct Point {
+      Cursor cursor;
+      uint64_t bytes = 0;  // Stream::bytes up to here
+    };
+    Point now, staged, durable;
+  };
+  struct Destination {
+    std::unordered_map<StreamId, Lane> lanes;  // absent: nothing settled yet
+  };
+
+  // --- streams
+  std::optional<StreamId> find(const StreamKey& key) const;
+  StreamId add(const StreamKey& key);
+  // For recovery: false if the id or the key is already taken otherwise.
+  bool restore(StreamId id, const StreamKey& key);
+  Stream* stream(StreamId id);
+  const Stream* stream(StreamId id) const;
+  size_t stream_count() const { return streams_.size(); }
+
+  // --- segments; the last one may be the active one
+  std::deque<SegmentPtr> segments;
+  SegmentPtr active;
+  Position published_end = 0;
+  Position durable_end = 0;  // published_end at the last durable checkpoint
+  uint64_t size_bytes() const;
+  // Adds a recovered segment behind the others.
+  void add_segment(const SegmentPtr& segment, SegmentIndex& index);
+  // Adds a block to the active segment's index and to the stream's totals.
+  void publish(const BlockRef& block);
+  // The active segment is active no more: its rows will be loaded when needed.
+  void retire_active();
+  void forget_oldest_segment();
+  SegmentPtr segment_of(Position position) const;
+  // Whether all destinations have settled all of it.
+  bool settled(const Segment& segment, bool durably) const;
+  // Moves every cursor that stands in or before `segment` behind it, counting kJournalFull.
+  void drop(const Segment& segment);
+  // "name" and pending bytes of the destination that holds the oldest segment.
+  std::pair<std::string, uint64_t> slowest_destination() const;
+
+  // --- reading
+  struct Limits {
+    uint64_t samples;
+    uint64_t raw_bytes;
+  };
+  struct Missing {
+    Extent extent;
+    StreamId stream;
+    bool has_footer;
+    Position segment_end;
+  };
+  // Appends blocks at or after `from` to `out` until the limits (true), or until the rows of an
+  // extent are missing, which are then described in `missing` (false): load and pass them.
+  bool collect(StreamId stream, Position& from, Limits& left, Rows& out, Missing& missing,
+               const std::shared_ptr<const Rows>& loaded);
+  RowCache cache;
+
+  // --- destinations
+  std::map<std::string, Destination, std::less<>> destinations;
+  std::map<std::pair<std::string, std::string>, uint64_t> removed;
+  bool destinations_lost = false;
+  uint64_t version = 1;  // changes whenever a checkpoint would
+  bool set_destinations(const std::vector<std::string>& names);
+  bool settle(const std::string& destination, const BlockRef& block, uint64_t dropped,
+              model::DropReason reason);
+  Cursor cursor(const Destination& destination, StreamId stream) const;
+
+  // --- checkpoints
+  // What is to be written; remembered in the lanes as `staged`.
+  Checkpoint stage();
+  // The staged checkpoint is durable.
+  void commit_staged();
+  void restore(const Checkpoint& checkpoint);
+  // After recovery of all segments: totals, lost tails, byte positions. Lanes that stand inside
+  // an extent need its rows: they are looked up with `rows`.
+  void finish_recovery(
+      const std::function<std::shared_ptr<const Rows>(const Extent&, StreamId)>& rows);
+  const std::unordered_map<StreamId, Stream>& streams() const { return streams_; }
+
+ private:
+  static void lose(Cursor& cursor, uint64_t upto, model::DropReason reason);
+  void lose_tail(const Stream& stream, Lane& lane) const;
+
+  std::unordered_map<StreamId, Stream> streams_;
+  std::unordered_map<std::string, StreamId> ids_;  // by encoded key
+  StreamId next_stream_ = 1;
+  Position staged_end_ = 0;
+};
+
+// The first extent that ends after `from`.
+std::deque<Extent>::const_iterator extent_at(const State::Stream& stream, Position from);
+
+}  // namespace tollgate::journal
