@@ -57,4 +57,7 @@ function(tollgate_test name)
   target_compile_definitions(${name} PRIVATE TOLLGATE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT})
+  if(T_LABEL STREQUAL "e2e")
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)  # real processes, real time
+  endif()
 endfunction()
