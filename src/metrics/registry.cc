@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/guarded.h"
+#include "base/utf8.h"
 
 namespace tollgate::metrics {
 namespace {
@@ -66,6 +67,8 @@ std::string escape_help(std::string_view help) {
 }
 
 Labels sorted(Labels labels) {
+  // One value that is not UTF-8 would make Prometheus refuse the whole scrape.
+  for (auto& [name, value] : labels) value = to_utf8(value);
   std::sort(labels.begin(), labels.end());
   for (size_t i = 0; i < labels.size(); i++) {
     TG_CHECK(prometheus::CheckLabelName(labels[i].first));
