@@ -65,7 +65,6 @@ class Impl final : public Journal {
   };
   struct Problem {
     std::string text;  // empty: healthy
-    bool disk_full = false;
   };
   struct Counters {
     uint64_t appended_bytes = 0;

@@ -434,7 +434,6 @@ void Impl::fail(const Error& error) {
                  {{"error", error.message}});
     }
     problem->text = error.message;
-    problem->disk_full = is_disk_full(error);
   }
   healthy_ = false;
   next_reopen_ns_ = clock_.monotonic_ns() + ns(options_.lock()->reopen_interval);
@@ -467,13 +466,13 @@ void Impl::fail(const Error& error) {
 }
 
 void Impl::try_reopen() {
-  if (problem_.lock()->disk_full) {
-    while (remove_settled()) {
-    }
-  }
-  // The first checkpoint comes before the first segment: see recovery.cc.
-  Status status = checkpoint_exists_ ? Status(Ok{}) : write_checkpoint();
-  if (status.ok()) status = create_segment(true);
+  Status status = Ok{};
+  do {
+    // The first checkpoint comes before the first segment: see recovery.cc.
+    status = checkpoint_exists_ ? Status(Ok{}) : write_checkpoint();
+    if (status.ok()) status = create_segment(true);
+    // What every destination has may go before its time, when that makes room.
+  } while (!status.ok() && is_disk_full(status.error()) && remove_settled());
   if (!status) {
     fail(status.error());
     return;
