@@ -17,9 +17,9 @@ namespace tollgate::net {
 struct ClientOptions {
   std::string host;
   uint16_t port = 0;
-  std::shared_ptr<ClientTlsContext> tls;  // null = plain
-  std::chrono::milliseconds timeout{30'000};  // resolve + connect + send + answer, per request
-  std::chrono::milliseconds idle_timeout{50'000};      // pooled connections older are not reused
+  std::shared_ptr<ClientTlsContext> tls;           // null = plain
+  std::chrono::milliseconds timeout{30'000};       // resolve + connect + send + answer, per request
+  std::chrono::milliseconds idle_timeout{50'000};  // pooled connections older are not reused
   std::chrono::milliseconds max_connection_age{300'000};  // so that DNS changes are noticed
   size_t max_idle = 16;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,7 +16,8 @@ template <typename T>
 using Task = boost::asio::awaitable<T, Executor>;
 
 // One thread running one io_context. Everything bound to a loop runs on its thread alone, so it
-// needs no lock. `context()` may be posted to from any thread.
+// needs no lock. `context()` may be posted to from any thread. SIGPIPE is blocked on the thread.
+// Coroutines still suspended when the loop stops are destroyed with the Loop.
 class Loop {
  public:
   explicit Loop(size_t index);
@@ -30,9 +32,12 @@ class Loop {
   // Lets handlers finish no more: stops the context and joins the thread.
   void stop();
   bool on_this_thread() const;
+  // True between start() and stop().
+  bool running() const { return running_; }
 
  private:
   const size_t index_;
+  std::atomic<bool> running_{false};
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<Executor> work_;
   std::thread thread_;

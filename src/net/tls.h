@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 
@@ -16,7 +17,7 @@ class ServerTlsContext {
                                                         const std::string& client_ca_file,
                                                         ClientAuth client_auth);
   ~ServerTlsContext();
-  void* native() const { return native_; }  // boost::asio::ssl::context*
+  void* native() const { return native_; }  // SSL_CTX*
 
  private:
   explicit ServerTlsContext(void* native) : native_(native) {}
@@ -24,8 +25,8 @@ class ServerTlsContext {
 };
 
 struct ClientTlsOptions {
-  std::string ca_file;      // empty: the system's store
-  std::string cert_file;    // client certificate, optional
+  std::string ca_file;    // empty: the system's store
+  std::string cert_file;  // client certificate, optional
   std::string key_file;
   std::string server_name;  // for SNI and verification; empty: the host connected to
   bool insecure_skip_verify = false;
@@ -36,7 +37,7 @@ class ClientTlsContext {
  public:
   static Result<std::shared_ptr<ClientTlsContext>> make(const ClientTlsOptions& options);
   ~ClientTlsContext();
-  void* native() const { return native_; }
+  void* native() const { return native_; }  // SSL_CTX*
   const ClientTlsOptions& options() const { return options_; }
 
  private:
