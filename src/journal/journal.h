@@ -131,8 +131,8 @@ class Journal {
 
   // Declares the complete set of destinations. A new one starts at the present end of every
   // stream (at the beginning for streams interned later); a missing one is forgotten and its
-  // pending samples are added to `removed()` (kDestinationRemoved). A change is durable on return,
-  // or is retried with every checkpoint if the disk refuses.
+  // pending samples are added to `removed()` (kDestinationRemoved). A change is durable on return;
+  // if the disk refuses it, no append is acknowledged before it is.
   virtual void set_destinations(const std::vector<std::string>& names) = 0;
   virtual std::vector<Removed> removed() const = 0;
 

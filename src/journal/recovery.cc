@@ -85,13 +85,19 @@ Status Impl::load_checkpoint(const std::vector<std::string>& names, bool& lost) 
 Status Impl::load_segment(Position base, std::optional<Position> successor) {
   const std::string path = path_of(segment_name(base));
   const bool last = !successor;
-  auto opened = last ? fs_.open_append(path) : fs_.open_read(path);
+  auto opened = fs_.open_append(path);
   if (!opened) return opened.error();
   fs::File& file = **opened;
   auto size = file.size();
   if (!size) return size.error();
-  // Bytes behind the successor's base belong to a write that failed.
-  const Position limit = base + (last ? *size : std::min(*size, *successor - base));
+  Position limit = base + *size;
+  if (!last && limit > *successor) {
+    // Bytes behind the successor's base belong to a write that failed. They go now, because the
+    // successor may go before this segment does, and then nobody would know.
+    limit = *successor;
+    if (auto s = file.truncate(limit - base); !s) return s;
+    if (auto s = file.sync(); !s) return s;
+  }
 
   std::string header_bytes(format::kSegmentHeaderSize, '\0');
   auto n = file.read_at(0, header_bytes.data(), header_bytes.size());

@@ -267,7 +267,11 @@ bool State::set_destinations(const std::vector<std::string>& names) {
     }
   }
   destinations_lost = false;
-  if (changed) version++;
+  if (changed) {
+    version++;
+    changes_++;
+    destinations_changed = true;
+  }
   return changed;
 }
 
@@ -309,6 +313,7 @@ Checkpoint State::stage() {
   out.next_stream = next_stream_;
   out.end = staged_end_ = published_end;
   out.destinations_lost = destinations_lost;
+  staged_changes_ = changes_;
   for (const auto& [id, s] : streams_) {
     if (s.accepted > 0 || !s.extents.empty()) out.streams[id] = {s.key, s.accepted};
   }
@@ -327,6 +332,7 @@ Checkpoint State::stage() {
 
 void State::commit_staged() {
   durable_end = staged_end_;
+  destinations_changed = changes_ != staged_changes_;
   for (auto& [name, destination] : destinations) {
     for (auto& [id, lane] : destination.lanes) lane.durable = lane.staged;
   }

@@ -114,6 +114,9 @@ class State {
   std::map<std::pair<std::string, std::string>, uint64_t> removed;
   bool destinations_lost = false;
   uint64_t version = 1;  // changes whenever a checkpoint would
+  // The set of destinations is not durable yet. Nothing may be acknowledged until it is: after a
+  // crash, a forgotten destination would start behind it.
+  bool destinations_changed = false;
   bool set_destinations(const std::vector<std::string>& names);
   bool settle(const std::string& destination, const BlockRef& block, uint64_t dropped,
               model::DropReason reason);
@@ -139,6 +142,8 @@ class State {
   std::unordered_map<std::string, StreamId> ids_;  // by encoded key
   StreamId next_stream_ = 1;
   Position staged_end_ = 0;
+  uint64_t changes_ = 0;  // of the set of destinations
+  uint64_t staged_changes_ = 0;
 };
 
 // The first extent that ends after `from`.

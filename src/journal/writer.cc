@@ -134,6 +134,9 @@ void Impl::tick() {
 
 void Impl::commit(std::vector<Request>& batch) {
   const Options options = *options_.lock();
+  if (healthy_ && state_.lock()->destinations_changed) {
+    if (auto s = write_checkpoint(); !s) fail(s.error());
+  }
   std::vector<Request*> admitted;
   uint64_t planned = 0;
   for (Request& request : batch) {
@@ -342,12 +345,11 @@ Status Impl::seal() {
       footer = encode_footer(streams, segment->base, segment->end, clock_.now_ms());
     } else {
       state->retire_active();
-      state->segments.pop_back();
     }
   }
   if (footer.empty()) {
     file_ = nullptr;
-    return fs_.remove(segment->path);
+    return Ok{};
   }
   const std::string_view pieces[] = {footer};
   if (auto s = file_->append(pieces); !s) return s;
@@ -450,26 +452,18 @@ void Impl::fail(const Error& error) {
     log::warn("cannot cut off a failed write; it will be ignored", {{"error", s.error().message}});
   }
   file_ = nullptr;
-  const bool empty = active_blocks_ == 0;
   active_blocks_ = 0;
   unsynced_ = false;
-  {
-    auto state = state_.lock();
-    state->retire_active();
-    if (empty) state->segments.pop_back();
-  }
-  if (empty) {
-    if (auto s = fs_.remove(segment->path); !s) {
-      log::warn("cannot remove an empty segment", {{"error", s.error().message}});
-    }
-  }
+  // Even without blocks its file stays for now: its base is where its predecessor ends.
+  state_.lock()->retire_active();
 }
 
 void Impl::try_reopen() {
   Status status = Ok{};
   do {
     // The first checkpoint comes before the first segment: see recovery.cc.
-    status = checkpoint_exists_ ? Status(Ok{}) : write_checkpoint();
+    const bool needs_checkpoint = !checkpoint_exists_ || state_.lock()->destinations_changed;
+    status = needs_checkpoint ? write_checkpoint() : Status(Ok{});
     if (status.ok()) status = create_segment(true);
     // What every destination has may go before its time, when that makes room.
   } while (!status.ok() && is_disk_full(status.error()) && remove_settled());

@@ -1,0 +1,104 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "testing.h"
+
+namespace tollgate::journal {
+namespace {
+
+// Senders append, senders' lanes read and settle, an admin looks, all at once; under TSan this is
+// the test that finds a missing lock.
+TEST(JournalThreads, ManyAppendersAndLanesAgreeInTheEnd) {
+  constexpr int kStreams = 3;
+  constexpr int kBlocks = 300;
+  FaultFs fs;
+  Options options = test_options();
+  options.max_size = 64 << 20;
+  options.checkpoint_interval = std::chrono::milliseconds(1);
+  options.retention = std::chrono::milliseconds(0);
+  auto journal = open_or_die(fs, Clock::real(), options);
+  const std::vector<std::string> destinations = {"d0", "d1"};
+  journal->set_destinations(destinations);
+  std::vector<StreamId> ids;
+  for (int s = 0; s < kStreams; s++) ids.push_back(journal->intern(key_of(s)).value());
+
+  std::atomic<int> acknowledged{0};
+  std::atomic<int> wrong{0};
+  std::atomic<bool> finished{false};
+  std::vector<std::thread> threads;
+  for (int s = 0; s < kStreams; s++) {
+    threads.emplace_back([&, s] {
+      for (int i = 0; i < kBlocks; i++) {
+        std::vector<NewBlock> blocks;
+        blocks.push_back(block_of(ids[s], std::to_string(i) + std::string(200, '.'), 2));
+        journal->append(std::move(blocks),
+                        [&](const Status& st) { st.ok() ? acknowledged++ : wrong++; });
+      }
+    });
+    for (const std::string& destination : destinations) {
+      threads.emplace_back([&, s, destination] {
+        for (int expected = 0; expected < kBlocks;) {
+          const auto at = journal->cursor(destination, ids[s])->position;
+          const auto blocks = journal->next(ids[s], at, 16, 4096);
+          for (const BlockRef& b : blocks) {
+            Buffer out;
+            auto status = journal->read(b, out);
+            if (!status || std::atoi(std::string(out.view()).c_str()) != expected++) wrong++;
+            if (!journal->settle(destination, b, std::nullopt)) wrong++;
+          }
+          if (blocks.empty()) std::this_thread::yield();
+        }
+      });
+    }
+  }
+  std::thread admin([&] {
+    while (!finished) {
+      expect_ledger_closes(*journal);
+      if (!journal->stats().healthy) wrong++;
+      if (journal->streams().size() != kStreams) wrong++;
+      if (!journal->checkpoint().ok()) wrong++;
+      journal->reconfigure(options);
+      if (!journal->intern(key_of(0)).ok()) wrong++;
+    }
+  });
+  for (std::thread& t : threads) t.join();
+  finished = true;
+  admin.join();
+  journal->close();
+  EXPECT_EQ(acknowledged, kStreams * kBlocks);
+  EXPECT_EQ(wrong, 0);
+  for (const LedgerRow& row : journal->ledger()) {
+    EXPECT_EQ(row.cursor.delivered, uint64_t{kBlocks} * 2);
+    EXPECT_EQ(row.pending_samples, 0u);
+  }
+}
+
+TEST(JournalThreads, AppendsRacingWithCloseAreAnsweredExactlyOnce) {
+  for (int round = 0; round < 50; round++) {
+    FaultFs fs;
+    auto journal = open_or_die(fs, Clock::real());
+    const StreamId a = journal->intern(key_of(1)).value();
+    constexpr int kAppends = 50;
+    std::atomic<int> answers{0};
+    std::atomic<int> accepted{0};
+    std::thread sender([&] {
+      for (int i = 0; i < kAppends; i++) {
+        std::vector<NewBlock> blocks;
+        blocks.push_back(block_of(a, "x", 1));
+        journal->append(std::move(blocks), [&](const Status& s) {
+          answers++;
+          if (s.ok()) accepted++;
+        });
+      }
+    });
+    journal->close();
+    sender.join();
+    EXPECT_EQ(answers, kAppends);
+    EXPECT_EQ(contents_of(*journal, a).size(), static_cast<size_t>(accepted));
+  }
+}
+
+}  // namespace
+}  // namespace tollgate::journal
