@@ -81,8 +81,9 @@ int load(const LoadOptions& options) {
         std::string buffer;
         Message answer;
         size_t next = static_cast<size_t>(c);
-        const auto interval = std::chrono::duration_cast<Clock::duration>(
-            std::chrono::duration<double>(options.rate > 0 ? options.connections / options.rate : 0));
+        const auto interval =
+            std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+                options.rate > 0 ? options.connections / options.rate : 0));
         auto due = start;
         while (Clock::now() < end) {
           // Open loop: latency counts from the intended time.
@@ -113,10 +114,11 @@ int load(const LoadOptions& options) {
     return latencies.empty() ? 0.0
                              : latencies[static_cast<size_t>(q * double(latencies.size() - 1))];
   };
-  std::printf("{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"p50_ms\": %.3f, "
-              "\"p99_ms\": %.3f}\n",
-              static_cast<unsigned long long>(sent), static_cast<unsigned long long>(failed),
-              seconds, quantile(0.5) * 1e3, quantile(0.99) * 1e3);
+  std::printf(
+      "{\"requests\": %llu, \"failed\": %llu, \"seconds\": %.3f, \"p50_ms\": %.3f, "
+      "\"p99_ms\": %.3f}\n",
+      static_cast<unsigned long long>(sent), static_cast<unsigned long long>(failed), seconds,
+      quantile(0.5) * 1e3, quantile(0.99) * 1e3);
   return failed == 0 ? 0 : 1;
 }
 
@@ -139,7 +141,8 @@ int main(int argc, char** argv) {
   load_command->add_option("--authorization", options.authorization, "Header value.");
   load_command->add_option("--connections", options.connections);
   load_command->add_option("--seconds", options.seconds);
-  load_command->add_option("--rate", options.rate, "Requests a second, open loop; 0 = closed loop.");
+  load_command->add_option("--rate", options.rate,
+                           "Requests a second, open loop; 0 = closed loop.");
   CLI11_PARSE(app, argc, argv);
   try {
     return sink_command->parsed() ? sink(port, status) : load(options);

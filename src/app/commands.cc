@@ -31,9 +31,7 @@ struct Flags {
 
 void print_error(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
-void print_version() {
-  std::printf("tollgate %s (%s)\n", TOLLGATE_VERSION, __VERSION__);
-}
+void print_version() { std::printf("tollgate %s (%s)\n", TOLLGATE_VERSION, __VERSION__); }
 
 int check_config(const Flags& flags) {
   auto text = fs::read_file(fs::FileSystem::real(), flags.config_file);
@@ -128,9 +126,8 @@ int run(int argc, char** argv) {
 
   Flags flags;
   CLI::App cli("Tollgate: the gateway that a company's metrics pass through.", "tollgate");
-  cli.set_version_flag("--version", [] {
-    return fmt::format("tollgate {} ({})", TOLLGATE_VERSION, __VERSION__);
-  });
+  cli.set_version_flag(
+      "--version", [] { return fmt::format("tollgate {} ({})", TOLLGATE_VERSION, __VERSION__); });
   cli.require_subcommand(0, 1);
   auto common = [&flags](CLI::App& app) {
     app.add_option("--config.file", flags.config_file, "The configuration file.")

@@ -35,25 +35,34 @@ journal::Options journal_options(const config::Journal& c) {
   journal::Options o;
   o.path = c.path;
   switch (c.sync) {
-    case config::SyncMode::kAlways: o.sync = journal::Sync::kAlways; break;
-    case config::SyncMode::kInterval: o.sync = journal::Sync::kInterval; break;
-    case config::SyncMode::kNever: o.sync = journal::Sync::kNever; break;
+    case config::SyncMode::kAlways:
+      o.sync = journal::Sync::kAlways;
+      break;
+    case config::SyncMode::kInterval:
+      o.sync = journal::Sync::kInterval;
+      break;
+    case config::SyncMode::kNever:
+      o.sync = journal::Sync::kNever;
+      break;
   }
   o.sync_interval = c.sync_interval;
   o.max_size = c.max_size;
   o.segment_size = c.segment_size;
   o.retention = c.retention;
-  o.on_full =
-      c.on_full == config::OnFull::kReject ? journal::OnFull::kReject : journal::OnFull::kDropOldest;
+  o.on_full = c.on_full == config::OnFull::kReject ? journal::OnFull::kReject
+                                                   : journal::OnFull::kDropOldest;
   o.max_streams = c.max_streams;
   return o;
 }
 
 net::ServerTlsContext::ClientAuth client_auth(config::ClientAuth auth) {
   switch (auth) {
-    case config::ClientAuth::kNone: return net::ServerTlsContext::ClientAuth::kNone;
-    case config::ClientAuth::kRequest: return net::ServerTlsContext::ClientAuth::kRequest;
-    case config::ClientAuth::kRequire: return net::ServerTlsContext::ClientAuth::kRequire;
+    case config::ClientAuth::kNone:
+      return net::ServerTlsContext::ClientAuth::kNone;
+    case config::ClientAuth::kRequest:
+      return net::ServerTlsContext::ClientAuth::kRequest;
+    case config::ClientAuth::kRequire:
+      return net::ServerTlsContext::ClientAuth::kRequire;
   }
   return net::ServerTlsContext::ClientAuth::kNone;
 }
@@ -81,11 +90,16 @@ std::string needs_restart(const config::Config& old, const config::Config& now) 
 
 std::string_view dialect_name(config::Dialect dialect) {
   switch (dialect) {
-    case config::Dialect::kPrometheus: return "prometheus";
-    case config::Dialect::kThanos: return "thanos";
-    case config::Dialect::kAmp: return "amp";
-    case config::Dialect::kMimir: return "mimir";
-    case config::Dialect::kVictoriaMetrics: return "victoriametrics";
+    case config::Dialect::kPrometheus:
+      return "prometheus";
+    case config::Dialect::kThanos:
+      return "thanos";
+    case config::Dialect::kAmp:
+      return "amp";
+    case config::Dialect::kMimir:
+      return "mimir";
+    case config::Dialect::kVictoriaMetrics:
+      return "victoriametrics";
   }
   return "prometheus";
 }
@@ -109,8 +123,8 @@ Status Gateway::open() {
   const Clock& clock = Clock::real();
   metrics::add_process_metrics(registry_);
 
-  auto journal = journal::Journal::open(journal_options(config_.journal), fs::FileSystem::real(),
-                                        clock);
+  auto journal =
+      journal::Journal::open(journal_options(config_.journal), fs::FileSystem::real(), clock);
   if (!journal) return journal.error();
   journal_ = std::move(journal).value();
   metrics::Histogram& sync_time = registry_.histogram("tollgate_journal_fsync_duration_seconds",
@@ -167,7 +181,8 @@ Status Gateway::open() {
                       out.push_back({{}, static_cast<double>(server_->refused_connections())});
                     });
 
-  registry_.gauge("tollgate_config_last_reload_successful", "1 if the last (re)load worked.").set(1);
+  registry_.gauge("tollgate_config_last_reload_successful", "1 if the last (re)load worked.")
+      .set(1);
   registry_
       .gauge("tollgate_config_last_reload_success_timestamp_seconds",
              "When the configuration was last loaded successfully.")
@@ -176,14 +191,13 @@ Status Gateway::open() {
   loops_->start();
   admin_loop_->start();
   started_ = true;
-  log::info("ready to receive", {{"data", fmt::format("{}:{}", config_.ingest.listen.host,
-                                                      server_->port())},
-                                 {"admin", fmt::format("{}:{}", config_.admin.listen.host,
-                                                       admin_server_->port())},
-                                 {"journal", config_.journal.path},
-                                 {"sources", config_.sources.size()},
-                                 {"destinations", config_.remote_write.size()},
-                                 {"loops", loops_->size()}});
+  log::info("ready to receive",
+            {{"data", fmt::format("{}:{}", config_.ingest.listen.host, server_->port())},
+             {"admin", fmt::format("{}:{}", config_.admin.listen.host, admin_server_->port())},
+             {"journal", config_.journal.path},
+             {"sources", config_.sources.size()},
+             {"destinations", config_.remote_write.size()},
+             {"loops", loops_->size()}});
   return Ok{};
 }
 
@@ -206,6 +220,7 @@ admin::AdminHooks Gateway::hooks() {
   h.flags = [this] { return options_.flags; };
   h.ledger = [this] { return journal_->ledger(); };
   h.streams = [this] { return journal_->streams(); };
+  h.removed = [this] { return journal_->removed(); };
   h.stats = [this] { return journal_->stats(); };
   h.sources = [this] {
     std::vector<admin::SourceStatus> out;

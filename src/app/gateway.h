@@ -25,7 +25,7 @@ struct ServeOptions {
   std::chrono::milliseconds drain_timeout{10'000};
   // How long a stopping gateway waits for senders to finish the request they are in.
   std::chrono::milliseconds grace_period{5'000};
-  size_t loops = 0;  // 0 = one per core this process may use
+  size_t loops = 0;                                        // 0 = one per core this process may use
   std::vector<std::pair<std::string, std::string>> flags;  // as given, for people
 };
 

@@ -56,7 +56,7 @@ class StagerTest : public testing::Test {
   }
 
   // Stages the series of one request and, unless told not to, commits them, on the loop.
-  net::Task<Status> request(std::string body, bool commit) {
+  net::Task<bool> request(std::string body, bool commit) {
     Stager& stager = *stager_;
     stager.begin();
     walker_.begin(body, plan_, wire::HaLabels{"cluster", "prometheus_replica"});
@@ -72,25 +72,27 @@ class StagerTest : public testing::Test {
           EXPECT_TRUE(stager.select("blue", "team", {}, {}).ok());
           stager.add_other(walker_);
           break;
-        case wire::Step::kEnd: more = false; break;
-        default: ADD_FAILURE() << "unexpected step"; more = false;
+        case wire::Step::kEnd:
+          more = false;
+          break;
+        default:
+          ADD_FAILURE() << "unexpected step";
+          more = false;
       }
     }
     if (!commit) {
       stager.rollback();
-      co_return Ok{};
+      co_return true;
     }
     Status status = co_await stager.commit();
-    co_return status;
+    co_return status.ok();
   }
   std::future<bool> submit(std::string body, bool commit = true) {
     auto done = std::make_shared<std::promise<bool>>();
     boost::asio::co_spawn(
         loops_.at(0).executor(),
         [this, body = std::move(body), commit] { return request(body, commit); },
-        [done](std::exception_ptr e, Status status) {
-          done->set_value(e == nullptr && status.ok());
-        });
+        [done](std::exception_ptr e, bool ok) { done->set_value(e == nullptr && ok); });
     return done->get_future();
   }
 
