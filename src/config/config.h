@@ -166,13 +166,19 @@ struct Config {
 
 // Reads and checks a file. Errors: Code::kInvalid with "file:line:column: what is wrong; what to
 // do", naming the nearest known key for an unknown one. All problems found are reported, one a
-// line, at most 20. Relative file names in the configuration are relative to its directory, but
-// journal.path to the working directory.
+// line, at most 20; Code::kUnavailable if the file itself cannot be read. Relative file names in
+// the configuration are relative to its directory, but journal.path to the working directory.
+// In every value `${env:NAME}` and `${env:NAME:-default}` are replaced; `$${env:` is the escape.
+// Keys of the contract whose feature does not exist yet are refused unless they have their
+// neutral value, so that nothing is silently ignored.
 Result<Config> load(const std::string& path);
-// The same from text; `path` is used in messages and for relative names.
+// The same from text; `path` is used in messages and for relative names. Unlike load() it takes
+// `<secret>` for a secret, so that what dump() prints can be read back and compared. Never serve
+// from it: `<secret>` would be the password.
 Result<Config> parse(const std::string& text, const std::string& path);
 
-// The effective configuration as YAML with all defaults; secrets print as <secret>.
+// The effective configuration as YAML with all defaults; secrets print as <secret> (those from a
+// file as the file's name), as do the values of headers whose names suggest one.
 std::string dump(const Config& config);
 
 // "1h30m", "500ms", "0" · "32MB", "1GB", "4096" · "host:port", ":port", "[::1]:port".

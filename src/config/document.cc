@@ -433,6 +433,7 @@ Position Map::at(std::string_view key) const {
 }
 
 void Map::fail(std::string_view key, const std::string& what) const {
+  if (!value_.is_map() && !value_.is_null()) return;  // reported once, as not being a mapping
   std::string path = value_.path();
   if (!path.empty() && !key.empty()) path += ".";
   path += key;

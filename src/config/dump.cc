@@ -24,7 +24,11 @@ std::string escaped(std::string_view text) {
 class Writer {
  public:
   void begin(const char* key) { out_ << YAML::Key << key << YAML::Value << YAML::BeginMap; }
-  void begin_list(const char* key) { out_ << YAML::Key << key << YAML::Value << YAML::BeginSeq; }
+  void begin_list(const char* key, bool empty) {
+    out_ << YAML::Key << key << YAML::Value;
+    if (empty) out_ << YAML::Flow;
+    out_ << YAML::BeginSeq;
+  }
   void begin_element() { out_ << YAML::BeginMap; }
   void end() { out_ << YAML::EndMap; }
   void end_list() { out_ << YAML::EndSeq; }
@@ -255,10 +259,10 @@ std::string dump(const Config& config) {
   w.strings("labels", config.store_api.labels);
   w.end();
   write(w, config.journal);
-  w.begin_list("sources");
+  w.begin_list("sources", config.sources.empty());
   for (const Source& source : config.sources) write(w, source);
   w.end_list();
-  w.begin_list("remote_write");
+  w.begin_list("remote_write", config.remote_write.empty());
   for (const RemoteWrite& destination : config.remote_write) write(w, destination);
   w.end_list();
   w.raw() << YAML::EndMap;

@@ -64,6 +64,8 @@ void read_headers(Map map, std::map<std::string, std::string>& headers) {
     } else if (value.text(text)) {
       if (has_control_characters(text)) {
         value.fail("has a control character, which cannot be sent");
+      } else if (text == kPlaceholder && !value.context().allow_placeholders) {
+        value.fail("is the placeholder of a printed configuration; put the value there");
       } else {
         headers[name] = std::move(text);
       }

@@ -32,6 +32,7 @@ void read_htpasswd(Map& map, SourceAuth& auth) {
   if (!contents) return;  // reported by file()
   std::string_view rest = *contents;
   std::set<std::string> names;
+  bool empty = true;
   for (int line = 1; !rest.empty(); line++) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view text = rest.substr(0, end);
@@ -40,6 +41,7 @@ void read_htpasswd(Map& map, SourceAuth& auth) {
       text.remove_suffix(1);
     }
     if (text.empty() || text.front() == '#') continue;
+    empty = false;
     const auto fail = [&](const std::string& what) {
       map.fail("htpasswd_file",
                fmt::format("has a bad line, {}:{}: {}", auth.htpasswd_file, line, what));
@@ -62,7 +64,7 @@ void read_htpasswd(Map& map, SourceAuth& auth) {
       auth.users.push_back(std::move(user));
     }
   }
-  if (names.empty()) {
+  if (empty) {
     map.fail("htpasswd_file",
              fmt::format("names {}, which has no users; nobody could write", auth.htpasswd_file));
   }

@@ -46,7 +46,7 @@ uint64_t bcrypt_rounds(std::string_view hash) {
 
 bool bcrypt_matches(std::string_view password, const std::string& hash) {
   const std::string hashed = hash_password(password, hash);
-  return hashed.size() == hash.size() &&
+  return !hashed.empty() && hashed.size() == hash.size() &&
          CRYPTO_memcmp(hashed.data(), hash.data(), hash.size()) == 0;
 }
 
