@@ -107,8 +107,8 @@ void register_ledger_metrics(metrics::Registry& registry, const AdminHooks& hook
   registry.on_scrape([now, hooks] { *now = take_snapshot(hooks); });
 
   registry.collect("tollgate_accepted_samples_total",
-                   "Samples in the journal since the beginning of its directory.", Type::kCounter,
-                   [now](std::vector<Value>& out) {
+                   "Samples acknowledged as durable, since the journal's directory was created.",
+                   Type::kCounter, [now](std::vector<Value>& out) {
                      for (const auto& [key, accepted] : now->ledger.accepted) {
                        out.push_back({{{"source", key.first}, {"tenant", key.second}},
                                       static_cast<double>(accepted)});
