@@ -356,7 +356,8 @@ class Demo:
             lines.append(f"  {name:<17}{row['tenant']:<12}{row['rate']:>10.0f}{row['total']:>12.0f}"
                          f"{row['bad']:>10.0f}{row['pending']:>10.0f}{row['lag']:>7.1f}s")
         up = f"\033[{self.drawn_lines}A" if self.drawn_lines else ""
-        print(up + "".join(f"\r\033[K{line}\n" for line in lines), end="", flush=True)
+        width = shutil.get_terminal_size().columns - 1  # a wrapped line would break the redrawing
+        print(up + "".join(f"\r\033[K{line[:width]}\n" for line in lines), end="", flush=True)
         self.drawn_lines = len(lines)
 
     def print_line(self, rows, elapsed):
@@ -433,6 +434,15 @@ class Demo:
                       f"{dropped:>8.0f} +{pending:>8.0f}   {'closes' if closes else 'DIFFERS'}")
                 if not closes or dropped or pending:
                     problems.append(f"the ledger of {tenant} at {name} is not clean")
+        rows = api(self.tollgate, "/api/v1/status/ledger")["destinations"]
+        named = {(row["tenant"], row["destination"]) for row in rows}
+        if named != {(t, d) for t in SENDERS.values() for d in DESTINATIONS}:
+            problems.append(f"the ledger API has rows for {sorted(named)}")
+        for row in rows:
+            which = {"tenant": row["tenant"], "destination": row["destination"]}
+            if (row["delivered"] != m.sum("tollgate_delivered_samples_total", **which)
+                    or row["accepted"] != row["delivered"] or not row["closes"]):
+                problems.append(f"the ledger API does not agree with the metrics: {row}")
         total = m.sum("tollgate_accepted_samples_total")
         print(f"  the senders count {acknowledged:.0f} acknowledged samples, "
               f"Tollgate {total:.0f} accepted\n", flush=True)
