@@ -407,8 +407,11 @@ class Exchange {
         expect_wait = true;
         continue;
       }
-      if (problem_.empty()) {
-        problem_ = io == Io::kFailed ? transport_.problem() : "closed by the peer";
+      // A TLS alert that was waiting says more than the broken pipe which led here.
+      if (io == Io::kFailed) {
+        problem_ = transport_.problem();
+      } else if (problem_.empty()) {
+        problem_ = "closed by the peer";
       }
       co_return;
     }

@@ -22,7 +22,7 @@ constexpr uint64_t kMaxDrain = 1 << 20;
 constexpr milliseconds kDrainTime{5'000};
 // After a last answer: how long we wait for more bytes, and how long in all.
 constexpr milliseconds kLingerGap{2'000};
-constexpr milliseconds kLingerTime{10'000};
+constexpr milliseconds kLingerTime{30'000};
 // The first step of a body's memory; the following ones double what has arrived.
 constexpr uint64_t kFirstStep = 16 * 1024;
 // Memory that an idle connection may keep.
@@ -106,6 +106,8 @@ Task<void> Session::run() {
   if (shaken != Io::kDone) {
     if (shaken == Io::kFailed) {
       log::debug("TLS handshake failed", {{"peer", peer_}, {"error", transport_->problem()}});
+      // So that the peer can read the alert.
+      co_await linger();
     }
     co_return;
   }

@@ -9,15 +9,7 @@
 namespace tollgate::net {
 namespace {
 
-bool starts_with(const std::string& text, std::string_view prefix) {
-  if (text.starts_with(prefix)) return true;
-  ADD_FAILURE() << "expected " << prefix << " at the start of: " << text;
-  return false;
-}
-
-bool balanced(TestServer& s) {
-  return eventually([&] { return s.server->connections() == 0; }) && s.handler.reserved == 0;
-}
+using testing::HasSubstr;
 
 TEST(HttpServer, AnswersRequestsOnOneConnection) {
   TestServer s;
@@ -31,7 +23,7 @@ TEST(HttpServer, AnswersRequestsOnOneConnection) {
   }
   EXPECT_EQ(s.server->connections(), 1u);
   c.close();
-  EXPECT_TRUE(balanced(s));
+  EXPECT_TRUE(all_closed_and_released(s));
 }
 
 TEST(HttpServer, AnswersPipelinedRequestsInOrder) {
@@ -113,6 +105,177 @@ TEST(HttpServer, ReadsLargeBodiesUnchanged) {
   EXPECT_TRUE(got == body);
   EXPECT_GE(s.handler.most_reserved, body.size());
   EXPECT_EQ(s.handler.reserved, 0u);
+}
+
+TEST(HttpServer, SendsContinueOnlyWhenTheBodyIsAwaited) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  std::string got;
+  ASSERT_TRUE(c.send("POST /e HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n"));
+  ASSERT_TRUE(c.read_until("HTTP/1.1 100 Continue\r\n\r\n", got));
+  ASSERT_TRUE(c.send("abc"));
+  EXPECT_TRUE(c.read_answer().ends_with("POST /e 3"));
+  ASSERT_TRUE(c.send(post("/f", "abc", "Expect: 100-continue\r\n")));
+  EXPECT_TRUE(starts_with(c.read_answer(), "HTTP/1.1 200"));
+  ASSERT_TRUE(c.send("GET /g HTTP/1.1\r\nExpect: 100-continue\r\n\r\n"));
+  EXPECT_TRUE(starts_with(c.read_answer(), "HTTP/1.1 200"));
+}
+
+TEST(HttpServer, RefusesWhatExpectsToContinueWithoutReadingTheBody) {
+  TestServer s({}, 1, [](TestHandler& h) {
+    h.refuse = [](const RequestHead&) { return std::optional<Response>(text(401, "who?")); };
+  });
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send("POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"));
+  const std::string answer = c.read_answer();
+  EXPECT_TRUE(starts_with(answer, "HTTP/1.1 401"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(c.ends());
+}
+
+TEST(HttpServer, AnswersHeadWithoutABody) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send("HEAD /h HTTP/1.1\r\n\r\n"));
+  EXPECT_THAT(c.read_answer(true), HasSubstr("Content-Length: 9\r\n"));
+  ASSERT_TRUE(c.send("GET /h HTTP/1.1\r\n\r\n"));
+  EXPECT_TRUE(c.read_answer().ends_with("GET /h 0"));
+}
+
+TEST(HttpServer, ClosesWhenTheRequestSaysSo) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send(post("/", "x", "Connection: close\r\n")));
+  EXPECT_THAT(c.read_answer(), HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(c.ends());
+}
+
+TEST(HttpServer, ClosesWhenTheHandlerSaysSo) {
+  TestServer s({}, 1, [](TestHandler& h) {
+    h.respond = [](const RequestHead&, Buffer&) {
+      Response response = text(503, "stopping");
+      response.close = true;
+      return response;
+    };
+  });
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send(post("/", "x")));
+  EXPECT_THAT(c.read_answer(), HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(c.ends());
+}
+
+TEST(HttpServer, SpeaksHttp10) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send("GET /0 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+  EXPECT_THAT(c.read_answer(), HasSubstr("Connection: keep-alive\r\n"));
+  ASSERT_TRUE(c.send("GET /0 HTTP/1.0\r\n\r\n"));
+  EXPECT_THAT(c.read_answer(), HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(c.ends());
+}
+
+TEST(HttpServer, IgnoresEmptyLinesBeforeARequest) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send("\r\n\r\nGET /1 HTTP/1.1\r\n\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"));
+  EXPECT_TRUE(c.read_answer().ends_with("GET /1 0"));
+  EXPECT_TRUE(c.read_answer().ends_with("GET /2 0"));
+}
+
+TEST(HttpServer, WritesHeadersOfTheHandlerOnOneLineEach) {
+  TestServer s({}, 1, [](TestHandler& h) {
+    h.respond = [](const RequestHead&, Buffer&) {
+      Response response = text(429, "slow down\n");
+      response.headers.emplace_back("Retry-After", "7\r\nX-Evil: 1");
+      return response;
+    };
+  });
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send(post("/", "x")));
+  const std::string answer = c.read_answer();
+  EXPECT_TRUE(starts_with(answer, "HTTP/1.1 429 Too Many Requests\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 7  X-Evil: 1\r\n"));
+}
+
+TEST(HttpServer, AnswersAHandlerThatThrowsWith500) {
+  TestServer s({}, 1, [](TestHandler& h) {
+    h.respond = [](const RequestHead&, Buffer&) -> Response { throw std::runtime_error("oh"); };
+  });
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send(post("/", "x")));
+  EXPECT_TRUE(starts_with(c.read_answer(), "HTTP/1.1 500"));
+}
+
+TEST(HttpServer, AnswersBadHttpInWordsAndCloses) {
+  TestServer s;
+  const std::pair<std::string, int> cases[] = {
+      {"hello\r\n\r\n", 400},
+      {"GET / HTTP/3.0\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabcdef", 400},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(200'000, 'e'), 400},
+      {"GET / HTTP/1.1\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n", 431},
+      {"GET /" + std::string(40'000, 'x') + " HTTP/1.1\r\n\r\n", 431},
+  };
+  for (const auto& [request, status] : cases) {
+    RawSocket c = RawSocket::connect(s.port());
+    ASSERT_TRUE(c.send(request));
+    const std::string answer = c.read_answer();
+    EXPECT_TRUE(starts_with(answer, fmt::format("HTTP/1.1 {} ", status))) << request.substr(0, 100);
+    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+    EXPECT_TRUE(answer.ends_with("\n"));
+    EXPECT_TRUE(c.ends());
+  }
+  EXPECT_EQ(s.handler.requests, 0u);
+  EXPECT_TRUE(all_closed_and_released(s));
+}
+
+TEST(HttpServer, CountsAHeadThatArrivesLineByLine) {
+  TestServer s;
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send("GET / HTTP/1.1\r\n"));
+  const std::string line = "X-Line: " + std::string(1000, 'x') + "\r\n";
+  // The server may have answered and closed its side before the last line is sent.
+  for (int i = 0; i < 40; i++) c.send(line);
+  EXPECT_TRUE(starts_with(c.read_answer(), "HTTP/1.1 431 "));
+}
+
+// Random bytes, and requests with a few bytes changed, cut or repeated.
+TEST(HttpServer, SurvivesRandomBytes) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937 random(seed);
+  TestServer s({}, 2);
+  const std::string valid[] = {
+      post("/a", "12345", "Expect: 100-continue\r\n"),
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
+  };
+  for (int i = 0; i < 1000; i++) {
+    std::string bytes;
+    if (i % 2 == 0) {
+      bytes.resize(random() % 300);
+      for (char& byte : bytes) byte = static_cast<char>(random());
+    } else {
+      bytes = valid[random() % 2] + valid[random() % 2];
+      for (unsigned n = random() % 4; n > 0; n--) {
+        bytes[random() % bytes.size()] = static_cast<char>(random());
+      }
+      bytes.resize(bytes.size() - random() % 20);
+    }
+    RawSocket c = RawSocket::connect(s.port());
+    c.send(bytes);
+    if (i % 3 == 0) c.reset();
+  }
+  RawSocket c = RawSocket::connect(s.port());
+  ASSERT_TRUE(c.send(post("/still", "x")));
+  EXPECT_TRUE(c.read_answer().ends_with("POST /still 1"));
+  c.close();
+  EXPECT_TRUE(all_closed_and_released(s));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,9 +44,11 @@ RawSocket RawSocket::connect(uint16_t port, bool small_buffers) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   EXPECT_GE(fd, 0);
   if (small_buffers) {
-    const int size = 4096;
+    const int size = 32 * 1024;
+    const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
   const sockaddr_in address = loopback(port);
   EXPECT_EQ(0, ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)))
@@ -198,6 +201,16 @@ TestServer::TestServer(ServerOptions options, size_t loop_count,
 }
 
 TestServer::~TestServer() { server.reset(); }
+
+bool all_closed_and_released(TestServer& server) {
+  return eventually([&] { return server.server->connections() == 0; }) &&
+         server.handler.reserved == 0;
+}
+
+testing::AssertionResult starts_with(const std::string& text, std::string_view prefix) {
+  if (text.starts_with(prefix)) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "expected " << prefix << " at the start of: " << text;
+}
 
 std::string post(std::string_view path, std::string_view body, std::string_view headers) {
   return fmt::format("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n{}\r\n{}", path,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -111,6 +112,11 @@ struct TestServer {
   TestHandler handler;
   std::unique_ptr<HttpServer> server;
 };
+
+// No connection is left, and every reserved byte has been released.
+bool all_closed_and_released(TestServer& server);
+
+testing::AssertionResult starts_with(const std::string& text, std::string_view prefix);
 
 std::string post(std::string_view path, std::string_view body, std::string_view headers = "");
 
