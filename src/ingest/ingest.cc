@@ -83,6 +83,21 @@ net::Response error_response(const Error& error) {
   return response;
 }
 
+net::Response overloaded_response(uint64_t limit) {
+  return error_response(our_error(
+      Code::kUnavailable,
+      fmt::format("too many requests in flight: ingest.max_inflight_size ({} bytes) reached; retry "
+                  "later",
+                  limit)));
+}
+
+net::Response too_large_response(uint64_t max_body) {
+  return error_response(sender_error(
+      Code::kTooLarge, fmt::format("body is over ingest.max_request_size ({} bytes); lower "
+                                   "max_samples_per_send or raise the limit",
+                                   max_body)));
+}
+
 }  // namespace
 
 Ingest::Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,
@@ -158,18 +173,24 @@ void Ingest::release(uint64_t bytes) { inflight_ -= bytes; }
 
 net::Response Ingest::overloaded(const net::RequestHead& head) {
   (void)head;
-  return error_response(our_error(
-      Code::kUnavailable, fmt::format("too many requests in flight: ingest.max_inflight_size ({} "
-                                      "bytes) reached; retry later",
-                                      rules()->limits.max_inflight_size)));
+  return counted(overloaded_response(rules()->limits.max_inflight_size));
 }
 
 net::Response Ingest::too_large(const net::RequestHead& head, uint64_t max_body) {
   (void)head;
-  return error_response(sender_error(
-      Code::kTooLarge, fmt::format("body is over ingest.max_request_size ({} bytes); lower "
-                                   "max_samples_per_send or raise the limit",
-                                   max_body)));
+  return counted(too_large_response(max_body));
+}
+
+// An answer that the server gives while a body is being read: on whatever loop, for a sender
+// whose name was not kept. Rare, so the registry's lookup does no harm.
+net::Response Ingest::counted(net::Response response) {
+  request_counter(std::string(kUnknownSource), response.status).add();
+  return response;
+}
+
+metrics::Counter& Ingest::request_counter(const std::string& source, int status) {
+  return registry_.counter("tollgate_ingest_requests_total", "Remote write requests by answer.",
+                           {{"source", source}, {"code", std::to_string(status)}});
 }
 
 Result<policy::Admission> Ingest::admit(const Rules& rules, const net::RequestHead& head,
@@ -206,7 +227,7 @@ std::optional<net::Response> Ingest::on_head(net::Loop& loop, const net::Request
   auto now = rules();
   max_body = now->limits.max_request_size;
   if (head.content_length && *head.content_length > max_body) {
-    return answer(*cores_[loop.index()], kUnknownSource, head, too_large(head, max_body));
+    return answer(*cores_[loop.index()], kUnknownSource, head, too_large_response(max_body));
   }
   bool needs_verification = false;
   auto admission = admit(*now, head, needs_verification);
@@ -271,7 +292,7 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
   if (!length) co_return refuse(loop, source, head, length.error());
   const uint64_t inflight = inflight_.load();
   if (inflight > body.size() && inflight + *length > now->limits.max_inflight_size) {
-    co_return answer(core, source, head, overloaded(head));
+    co_return answer(core, source, head, overloaded_response(now->limits.max_inflight_size));
   }
   if (auto unpacked = wire::unpack(body.view(), now->limits.max_decoded_size, core.decoded);
       !unpacked) {
@@ -422,11 +443,7 @@ net::Response Ingest::answer(Core& core, std::string_view source, const net::Req
                              net::Response response) {
   SourceMetrics& metrics = source_metrics(core, source);
   metrics::Counter*& counter = metrics.by_code[response.status];
-  if (counter == nullptr) {
-    counter =
-        &registry_.counter("tollgate_ingest_requests_total", "Remote write requests by answer.",
-                           {{"source", metrics.name}, {"code", std::to_string(response.status)}});
-  }
+  if (counter == nullptr) counter = &request_counter(metrics.name, response.status);
   counter->add();
   if (source.empty()) return response;
   auto all = status_.lock();

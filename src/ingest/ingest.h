@@ -98,6 +98,8 @@ class Ingest final : public net::HttpHandler {
   };
 
   std::shared_ptr<const Rules> rules() const;
+  net::Response counted(net::Response response);
+  metrics::Counter& request_counter(const std::string& source, int status);
   Result<policy::Admission> admit(const Rules& rules, const net::RequestHead& head,
                                   bool& needs_verification) const;
   net::Task<void> verify(net::Loop& loop, std::shared_ptr<const Rules> rules, std::string header);

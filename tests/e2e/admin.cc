@@ -109,13 +109,12 @@ Ledger ledger_of(const Scrape& scrape) {
       ledger[key].*field += static_cast<uint64_t>(point.value);
     }
   };
+  // Of the destination: since it was declared. The oracle's users compare with
+  // tollgate_accepted_samples_total where it was there from the beginning.
+  collect("tollgate_destination_accepted_samples_total", &LedgerEntry::accepted);
   collect("tollgate_delivered_samples_total", &LedgerEntry::delivered);
   collect("tollgate_dropped_samples_total", &LedgerEntry::dropped);
   collect("tollgate_pending_samples", &LedgerEntry::pending);
-  for (auto& [key, entry] : ledger) {
-    entry.accepted = static_cast<uint64_t>(
-        scrape.sum("tollgate_accepted_samples_total", {{"tenant", key.second}}));
-  }
   return ledger;
 }
 

@@ -132,6 +132,13 @@ TEST_F(Answers, ABodyOverTheLimitIs413) {
   std::string head = render_request("POST", "/api/v1/write", with(write_headers(), blue()), "");
   head.replace(head.find("Content-Length: 0"), 17, "Content-Length: 99999999999");
   EXPECT_EQ(raw_exchange(gateway_.port(), head).status, 413);
+  // Not even announced: in chunks that go on and on.
+  const Scrape::LabelMap code = {{"code", "413"}};
+  const double before = scrape(gateway_.admin_port()).sum("tollgate_ingest_requests_total", code);
+  head.replace(head.find("Content-Length: 99999999999"), 27, "Transfer-Encoding: chunked");
+  for (int i = 0; i < 9; ++i) head += "2000\r\n" + std::string(0x2000, 'x') + "\r\n";
+  EXPECT_EQ(raw_exchange(gateway_.port(), head).status, 413);
+  EXPECT_EQ(scrape(gateway_.admin_port()).sum("tollgate_ingest_requests_total", code), before + 1);
 }
 
 TEST_F(Answers, AHostileDeclaredLengthIs400) {
@@ -141,7 +148,7 @@ TEST_F(Answers, AHostileDeclaredLengthIs400) {
   const double before = rss();
   for (const std::string& length :
        {std::string("\xff\xff\xff\xff\x0f"), std::string("\x81\x80\x10")}) {
-    expect(400, {"max_decoded_size"}, with(write_headers(), blue()),
+    expect(400, {"limit of 262144"}, with(write_headers(), blue()),
            length +
                "\x04"
                "ab");
@@ -281,7 +288,7 @@ TEST(AnswersUnderPressure, TooManyBytesInFlightAre503) {
   Sink sink("sink");
   Gateway gateway(dir.path());
   Topology topology;
-  topology.ingest = "  max_inflight_size: 64KB\n";
+  topology.ingest = "  max_inflight_size: 64KB\n  max_request_size: 64KB\n";
   gateway.configure(topology.to(sink).yaml(gateway));
   ASSERT_NO_FATAL_FAILURE(gateway.start_ready());
   const std::string big =

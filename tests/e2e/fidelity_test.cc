@@ -138,7 +138,8 @@ TEST(Fidelity, SamplesHistogramsExemplarsAndMetadataArriveBitForBit) {
   Gateway gateway(dir.path());
   Topology topology;
   topology.sources =
-      "sources:\n  - name: blue\n    tenant: team-blue\n    enforced_labels: {cluster: blue}\n";
+      "sources:\n  - name: blue\n    auth: none\n    tenant: team-blue\n    enforced_labels: "
+      "{cluster: blue}\n";
   gateway.configure(topology.to(sink, kQuickRetry).yaml(gateway));
   ASSERT_NO_FATAL_FAILURE(gateway.start_ready());
   const prometheus::WriteRequest sent = everything();

@@ -49,7 +49,8 @@ TEST(JournalFull, RejectAnswers503UntilADestinationHasTakenSome) {
       << sender.acknowledged() << " " << sender.failure();
   const uint64_t reached = sender.acknowledged();
   EXPECT_GT(reached, 0u);
-  const Answer answer = write(gateway.port(), one_sample());
+  // As large as the sender's, so that it finds no room either.
+  const Answer answer = write(gateway.port(), Sender(bulky(0, "probe")).make(1, 1));
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.headers.count("retry-after"), 1u);
   EXPECT_NE(answer.body.find("journal.max_size"), std::string::npos) << answer.body;

@@ -29,14 +29,16 @@ TEST(Steady, ThreeSourcesReachThreeSinksExactlyOnce) {
   for (const auto& sender : senders) EXPECT_EQ(sender->retries(0), 0u);
 
   const Ledger ledger = expect_ledger_closes(gateway.admin_port(), {"a", "b", "c"});
+  const Scrape metrics = scrape(gateway.admin_port());
   for (const Sink* sink : {&a, &b, &c}) {
     for (const std::string tenant : {"team-blue", "team-green", "team-lime", "platform"}) {
       const auto row = ledger.find({sink->name(), tenant});
       ASSERT_NE(row, ledger.end()) << sink->name() << " " << tenant;
       EXPECT_EQ(row->second.delivered, sink->samples_of(tenant)) << sink->name() << " " << tenant;
+      EXPECT_EQ(row->second.accepted,
+                metrics.sum("tollgate_accepted_samples_total", {{"tenant", tenant}}));
     }
   }
-  const Scrape metrics = scrape(gateway.admin_port());
   EXPECT_TRUE(metrics.problems().empty()) << metrics.problems()[0];
   EXPECT_EQ(metrics.sum("tollgate_accepted_samples_total"), static_cast<double>(a.samples()));
   EXPECT_EQ(metrics.sum("tollgate_received_samples_total"), static_cast<double>(a.samples()));
