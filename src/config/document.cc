@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
+#include <tuple>
 
 #include "config/nearest.h"
 #include "config/values.h"
@@ -68,13 +70,16 @@ std::string secret_problem(const std::string& secret, SecretKind kind) {
 void Problems::add(Position at, std::string what) { found_.emplace_back(at, std::move(what)); }
 
 Error Problems::error() const {
-  auto sorted = found_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.first.line, a.first.column) < std::pair(b.first.line, b.first.column);
+  std::vector<size_t> sorted(found_.size());
+  std::iota(sorted.begin(), sorted.end(), size_t{0});
+  std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) {
+    const Position& x = found_[a].first;
+    const Position& y = found_[b].first;
+    return std::tuple(x.line, x.column, a) < std::tuple(y.line, y.column, b);
   });
   std::string message;
   for (size_t i = 0; i < std::min(sorted.size(), kMostProblems); i++) {
-    const auto& [at, what] = sorted[i];
+    const auto& [at, what] = found_[sorted[i]];
     message += fmt::format("{}{}:{}:{}: {}", i == 0 ? "" : "\n", file_, at.line, at.column, what);
   }
   if (sorted.size() > kMostProblems) {

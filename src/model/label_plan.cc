@@ -1,20 +1,21 @@
 #include "model/label_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tollgate::model {
 
 LabelPlan::LabelPlan(std::vector<PlannedLabel> labels) {
-  // Enforced labels sort before an external label of the same name, so `unique` keeps them.
-  std::stable_sort(labels.begin(), labels.end(), [](const PlannedLabel& a, const PlannedLabel& b) {
-    if (a.name != b.name) return a.name < b.name;
-    return a.action != LabelAction::kAddAbsent && b.action == LabelAction::kAddAbsent;
-  });
-  labels.erase(
-      std::unique(labels.begin(), labels.end(),
-                  [](const PlannedLabel& a, const PlannedLabel& b) { return a.name == b.name; }),
-      labels.end());
-  labels_ = std::move(labels);
+  for (PlannedLabel& label : labels) {
+    const auto at =
+        std::lower_bound(labels_.begin(), labels_.end(), label.name,
+                         [](const PlannedLabel& a, const std::string& b) { return a.name < b; });
+    if (at == labels_.end() || at->name != label.name) {
+      labels_.insert(at, std::move(label));
+    } else if (at->action == LabelAction::kAddAbsent && label.action != LabelAction::kAddAbsent) {
+      *at = std::move(label);
+    }
+  }
 }
 
 }  // namespace tollgate::model
