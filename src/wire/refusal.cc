@@ -7,6 +7,9 @@ namespace tollgate::wire {
 namespace {
 
 constexpr std::string_view kEllipsis = "…";
+constexpr std::string_view kMore = ", …}";  // always has to fit behind a label
+constexpr size_t kRenderedName = 128;
+constexpr size_t kLeastValue = 16;  // a value cut shorter says nothing
 
 // Bytes of the UTF-8 character at the front of `text`, 0 if it does not start with one.
 size_t character(std::string_view text) {
@@ -48,10 +51,7 @@ std::string quoted(std::string_view text, size_t limit) {
     text.remove_prefix(n);
     const size_t closing = text.empty() ? 1 : kEllipsis.size() + 1;
     if (out.size() + closing > limit) {
-      out.resize(before);
-      // Room for the ellipsis may only come from what stands before.
-      while (out.size() > 1 && out.size() + kEllipsis.size() + 1 > limit) out.pop_back();
-      while (out.size() > 1 && !is_utf8(std::string_view(out).substr(1))) out.pop_back();
+      out.resize(before);  // which left room for the ellipsis
       out += kEllipsis;
       break;
     }
@@ -62,29 +62,24 @@ std::string quoted(std::string_view text, size_t limit) {
 
 std::string render_series(std::span<const LabelRef> labels, size_t limit) {
   std::string out = "{";
-  bool first = true;
   for (const LabelRef& label : labels) {
-    const size_t before = out.size();
-    if (!first) out += ", ";
-    first = false;
+    std::string piece = out.size() == 1 ? "" : ", ";
+    const size_t separator = piece.size();
     const std::string_view name = label.name();
-    if (model::valid_label_name(name) && name.size() < limit) {
-      out += name;
+    if (model::valid_label_name(name) && name.size() <= kRenderedName) {
+      piece += name;
     } else {
-      out += quoted(name, limit);
+      piece += quoted(name, kRenderedName);
     }
-    out += '=';
-    // A value that is longer than what is left is cut; when even that does not fit, the label goes.
-    const size_t reserve = kEllipsis.size() + 3;
-    const size_t left = limit > out.size() + reserve ? limit - out.size() - reserve : 0;
-    if (left >= 16 || left >= label.value_size + 2) {
-      out += quoted(label.value(), left);
-    } else {
-      out.resize(before);
-      if (before > 1) out += ", ";
+    piece += '=';
+    const size_t used = out.size() + piece.size() + kMore.size();
+    if (used + kLeastValue > limit) {
+      out.append(piece, 0, separator);
       out += kEllipsis;
       break;
     }
+    out += piece;
+    out += quoted(label.value(), limit - used);
   }
   out += '}';
   return out;

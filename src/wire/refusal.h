@@ -10,7 +10,7 @@
 namespace tollgate::wire {
 
 // `text` in double quotes, with \", \\, \n and \xNN for bytes that are not UTF-8; cut, with an
-// ellipsis inside the quotes, where it would be longer than `limit` bytes.
+// ellipsis inside the quotes, where it would be longer than `limit` (at least 8) bytes.
 std::string quoted(std::string_view text, size_t limit);
 
 // `{a="x", b="y"}` with at most `limit` bytes; what does not fit is replaced by an ellipsis.

@@ -63,9 +63,13 @@ struct Planned {
 
 uint32_t byte_at(const char* p) { return static_cast<uint8_t>(*p); }
 
-// Copies n bytes in steps of kSlop: up to kSlop - 1 bytes more are read and written. Hot.
-char* copy_padded(char* to, const char* from, size_t n) {
+// Copies n > 0 bytes; if `padded`, up to kSlop - 1 more may be read and written. Hot.
+char* put_bytes(char* to, const char* from, size_t n, bool padded) {
   char* const end = to + n;
+  if (!padded || n > 256) {
+    std::memcpy(to, from, n);
+    return end;
+  }
   do {
     std::memcpy(to, from, kSlop);
     to += kSlop;
@@ -97,6 +101,7 @@ struct Walker::State {
   size_t label_count = 0;
   std::vector<Range> rest;  // what is not a label, in order
   std::vector<Range> out;   // the rewritten series: labels, then the rest
+  size_t out_size = 0;      // so many of them
   mutable Buffer hash_bytes;
 
   // --- why it was refused ---
@@ -110,8 +115,9 @@ struct Walker::State {
 
   void compile(const model::LabelPlan& labels_plan);
   LabelRef& next_label();
+  bool read_usual_series(const char* p, const char* stop, SeriesHead& head);
   bool read_series(const char* p, const char* stop, SeriesHead& head);
-  const char* read_label_fast(const char* p, const char* stop, LabelRef& label) const;
+  const char* read_part(const char* tag_at, const char* stop, SeriesHead& head);
   const char* read_label(const char* p, const char* stop, LabelRef& label);
   const char* read_sample(const char* p, const char* stop, int64_t& timestamp);
   const char* read_exemplar(const char* p, const char* stop);
@@ -151,6 +157,8 @@ void Walker::State::compile(const model::LabelPlan& labels_plan) {
     plan_bytes.commit(static_cast<size_t>(p - begin));
     plan.push_back({name_key(label.name), label.name, label.value, label.action, {begin, p}});
   }
+  // The usual series: each planned label may be a range, and so may what stands before it.
+  if (out.size() < 2 * plan.size() + 2) out.resize(2 * plan.size() + 2);
 }
 
 void Walker::begin(std::string_view body, const model::LabelPlan& plan, HaLabels ha) {
@@ -160,7 +168,6 @@ void Walker::begin(std::string_view body, const model::LabelPlan& plan, HaLabels
   s.ha = ha;
   s.ha_cluster_key = name_key(ha.cluster);
   s.ha_replica_key = name_key(ha.replica);
-  s.compile(plan);
   s.step = Step::kOther;
   s.field = {};
   s.label_count = 0;
@@ -170,6 +177,7 @@ void Walker::begin(std::string_view body, const model::LabelPlan& plan, HaLabels
     std::vector<Range>().swap(s.out);
     s.hash_bytes.release_above(0);
   }
+  s.compile(plan);
   head_ = {};
 }
 
@@ -190,7 +198,13 @@ Step Walker::next() {
     p = read_length(p, s.end, length, s.fault);
     if (p == nullptr) return s.malformed();
     const char* stop = p + length;
-    if (!s.read_series(p, stop, head_)) return s.malformed();
+    s.refused = false;
+    s.bad_histogram = nullptr;
+    s.padded = static_cast<size_t>(s.end - stop) >= kSlop;
+    if (!s.padded || !s.read_usual_series(p, stop, head_)) {
+      head_ = {};
+      if (!s.read_series(p, stop, head_)) return s.malformed();
+    }
     s.at = s.field.end = stop;
     if (s.refused) {
       reason_ = s.reason;
@@ -208,8 +222,6 @@ Step Walker::next() {
   }
   s.at = s.field.end = p;
   head_.encoded_size = static_cast<size_t>(p - s.field.begin);
-  head_.min_timestamp = std::numeric_limits<int64_t>::max();
-  head_.max_timestamp = std::numeric_limits<int64_t>::min();
   return s.step = Step::kOther;
 }
 
@@ -240,28 +252,6 @@ void Walker::State::add_rest(const char* from, const char* to) {
   } else {
     rest.push_back({from, to});
   }
-}
-
-// A label as every encoder writes it: both strings, in order, no string over 127 bytes. Returns
-// nullptr, without a fault, for anything else. Hot: once a label.
-const char* Walker::State::read_label_fast(const char* p, const char* stop, LabelRef& label) const {
-  if (end - p < 16) return nullptr;  // the name's key is read as 8 bytes
-  const uint32_t inner = byte_at(p + 1);
-  const uint32_t name_size = byte_at(p + 3);
-  if (inner >= 0x80 || p[2] != kNameTag || name_size + 4 > inner || name_size == 0) return nullptr;
-  const char* const label_end = p + 2 + inner;
-  const char* const value = p + 4 + name_size;
-  if (label_end > stop || value[0] != kLabelValueTag) return nullptr;
-  const uint32_t value_size = byte_at(value + 1);
-  if (value + 2 + value_size != label_end) return nullptr;
-  label.key = name_key_padded(p + 4, name_size);
-  label.begin = p;
-  label.name_at = p + 4;
-  label.value_at = value + 2;
-  label.size = inner + 2;
-  label.name_size = name_size;
-  label.value_size = value_size;
-  return label_end;
 }
 
 // Any label: fields in any order, repeated (the last one counts), unknown ones in between.
@@ -296,14 +286,13 @@ const char* Walker::State::read_label(const char* p, const char* stop, LabelRef&
   return label_end;
 }
 
-// `p` is after the field's tag. Hot: `09 <8 bytes> 10 <varint>` is what a sample looks like.
+// `p` is after the field's tag.
 const char* Walker::State::read_sample(const char* p, const char* stop, int64_t& timestamp) {
   uint32_t length;
   p = read_length(p, stop, length, fault);
   if (p == nullptr) return nullptr;
   const char* const sample_end = p + length;
   timestamp = 0;
-  if (length > 9 && *p == kSampleValueTag) p += 9;
   while (p < sample_end) {
     const char* const tag_at = p;
     uint32_t tag;
@@ -342,90 +331,204 @@ const char* Walker::State::read_exemplar(const char* p, const char* stop) {
   return p;
 }
 
+// A field of TimeSeries that is not a label; its tag is at `tag_at`.
+const char* Walker::State::read_part(const char* tag_at, const char* stop, SeriesHead& head) {
+  uint32_t tag;
+  const char* p = read_tag(tag_at, stop, tag, fault);
+  if (p == nullptr) return nullptr;
+  int64_t timestamp = 0;
+  switch (tag) {
+    case static_cast<uint32_t>(kSampleTag):
+      p = read_sample(p, stop, timestamp);
+      head.samples++;
+      break;
+    case kHistogramTag: {
+      uint32_t length;
+      p = read_length(p, stop, length, fault);
+      HistogramVerdict verdict;
+      if (p == nullptr || !check_histogram(p, p + length, kPartDepth, verdict, fault)) {
+        return nullptr;
+      }
+      p += length;
+      timestamp = verdict.timestamp;
+      if (bad_histogram == nullptr) bad_histogram = verdict.problem;
+      head.histograms++;
+      break;
+    }
+    case kExemplarTag:
+      head.exemplars++;
+      return read_exemplar(p, stop);
+    default:
+      return skip_value(tag_at, p, stop, tag, kSeriesDepth, fault);
+  }
+  head.min_timestamp = std::min(head.min_timestamp, timestamp);
+  head.max_timestamp = std::max(head.max_timestamp, timestamp);
+  return p;
+}
+
+// What nearly every series looks like: sorted labels first, each encoded the canonical way, no
+// empty value, then anything else, and nothing to refuse. Labels are compared with the plan while
+// they are read and nothing is noted about them. Returns false, having decided nothing, for any
+// other series; read_series() then does it all again.
 // Hot: once a series. Budget: 60 ns for a one-sample series (bench/wire_bench.cc).
+bool Walker::State::read_usual_series(const char* p, const char* stop, SeriesHead& head) {
+  const Planned* planned = plan.data();
+  const Planned* const plan_end = planned + plan.size();
+  uint64_t planned_key = planned < plan_end ? planned->key : ~uint64_t{0};
+  Range* to = out.data();     // compile() made room
+  const char* run = p;        // from here on nothing is in `out` yet
+  const char* unchecked = p;  // from here on text is not yet known to be ASCII
+  size_t planned_size = 0;
+  bool has_name = false;
+  uint64_t key_before = 0;
+  std::string_view name_before;
+
+  const auto put_planned = [&] {
+    *to++ = planned->encoded;
+    planned_size += static_cast<size_t>(planned->encoded.end - planned->encoded.begin);
+    has_name |= planned->key == kMetricNameKey && planned->name == kMetricName;
+    if (planned->key == ha_cluster_key && planned->name == ha.cluster) {
+      head.ha_cluster = planned->value;
+    }
+    if (planned->key == ha_replica_key && planned->name == ha.replica) {
+      head.ha_replica = planned->value;
+    }
+    planned++;
+    planned_key = planned < plan_end ? planned->key : ~uint64_t{0};
+  };
+
+  const char* const labels_begin = p;
+  size_t replaced_size = 0;
+  while (p < stop && *p == kLabelTag) {
+    const uint32_t inner = byte_at(p + 1);
+    const uint32_t name_size = byte_at(p + 3);
+    const char* next = p + 2 + inner;
+    std::string_view name(p + 4, name_size);
+    const char* const value_tag = p + 4 + name_size;
+    std::string_view value;
+    if (inner < 0x80 && next <= stop && p[2] == kNameTag && name_size + 5 <= inner &&
+        name_size > 0 && *value_tag == kLabelValueTag &&
+        value_tag + 2 + byte_at(value_tag + 1) == next) {
+      value = {value_tag + 2, byte_at(value_tag + 1)};
+    } else {
+      LabelRef label;
+      label.begin = p;
+      next = read_label(p + 1, stop, label);
+      name = label.name();
+      value = label.value();
+      if (next == nullptr || name.empty() || !is_utf8(name) || !is_utf8(value)) return false;
+      if (!is_ascii({unchecked, static_cast<size_t>(p - unchecked)})) return false;
+      unchecked = next;
+    }
+    if (value.empty()) return false;
+    const uint64_t key = name_key_padded(name.data(), name.size());
+    if (key <= key_before && (key < key_before || name <= name_before)) return false;
+    key_before = key;
+    name_before = name;
+
+    bool replaced = false;
+    while (__builtin_expect(key >= planned_key, 0)) {
+      if (planned == plan_end) break;
+      const int order = compare_names(planned_key, planned->name, key, name);
+      if (order > 0) break;
+      if (order == 0 && (planned->action == LabelAction::kAddAbsent || value == planned->value)) {
+        planned++;
+        planned_key = planned < plan_end ? planned->key : ~uint64_t{0};
+        break;
+      }
+      if (order == 0 && planned->action == LabelAction::kReject) return false;
+      if (run < p) *to++ = {run, p};
+      run = p;
+      put_planned();
+      if (order < 0) continue;
+      run = next;
+      replaced = true;
+      replaced_size += static_cast<size_t>(next - p);
+      break;
+    }
+    if (!replaced) {
+      has_name |= key == kMetricNameKey && name.size() == kMetricName.size();
+      if (key == ha_cluster_key && name == ha.cluster) head.ha_cluster = value;
+      if (key == ha_replica_key && name == ha.replica) head.ha_replica = value;
+    }
+    p = next;
+  }
+  if (!is_ascii({unchecked, static_cast<size_t>(p - unchecked)})) return false;
+
+  const char* const parts = p;
+  while (p < stop) {
+    // `12 10 09 <8 bytes> 10 <6 bytes>`: a sample of our time, or without `09 …` if it is 0.
+    if (p[0] == kSampleTag && p + 2 + byte_at(p + 1) <= stop) {
+      const char* t = p + 2;
+      if (p[1] == 16 && *t == kSampleValueTag) t += 9;
+      if (t + 7 == p + 2 + byte_at(p + 1) && *t == kSampleTimeTag) {
+        const uint64_t bytes = load64(t + 1);
+        if ((bytes & 0x808080808080) == 0x008080808080) {
+          const auto seven = [bytes](int i) { return (bytes >> (8 * i) & 0x7f) << (7 * i); };
+          const auto timestamp =
+              static_cast<int64_t>(seven(0) | seven(1) | seven(2) | seven(3) | seven(4) | seven(5));
+          head.samples++;
+          head.min_timestamp = std::min(head.min_timestamp, timestamp);
+          head.max_timestamp = std::max(head.max_timestamp, timestamp);
+          p = t + 7;
+          continue;
+        }
+      }
+    }
+    if (byte_at(p) == field_tag(1, kLength) || byte_at(p) >= 0x80) return false;
+    p = read_part(p, stop, head);
+    if (p == nullptr) return false;
+  }
+  if (bad_histogram != nullptr) return false;
+
+  if (planned < plan_end) {
+    if (run < parts) *to++ = {run, parts};
+    run = parts;
+    while (planned < plan_end) put_planned();
+  }
+  if (!has_name) return false;
+  if (run < stop) *to++ = {run, stop};
+  out_size = static_cast<size_t>(to - out.data());
+  labels_size = static_cast<size_t>(parts - labels_begin) - replaced_size + planned_size;
+  payload = labels_size + static_cast<size_t>(stop - parts);
+  head.encoded_size = 1 + varint_size(payload) + payload;
+  return true;
+}
+
+// Any series. Every label is noted, so that they can be sorted, judged and shown.
 bool Walker::State::read_series(const char* p, const char* stop, SeriesHead& head) {
-  refused = false;
   bad_histogram = nullptr;
   culprit = nullptr;
   wanted = nullptr;
   label_count = 0;
   rest.clear();
   bool ascending = true;
-  const char* labels_begin = p;
+  const char* const labels_begin = p;
   const char* labels_end = p;
-  int64_t min_timestamp = std::numeric_limits<int64_t>::max();
-  int64_t max_timestamp = std::numeric_limits<int64_t>::min();
   while (p < stop) {
     const char* const tag_at = p;
     uint32_t tag;
-    if (*p == kLabelTag) {
-      LabelRef& label = next_label();
-      if (const char* next = read_label_fast(p, stop, label)) {
-        if (label_count > 0) {
-          const LabelRef& before = labels[label_count - 1];
-          ascending &=
-              before.key < label.key || (before.key == label.key && before.name() < label.name());
-        }
-        label_count++;
-        labels_end = p = next;
-        continue;
-      }
-    }
     p = read_tag(p, stop, tag, fault);
     if (p == nullptr) return false;
-    switch (tag) {
-      case static_cast<uint32_t>(kLabelTag): {
-        LabelRef& label = next_label();
-        label.begin = tag_at;
-        p = read_label(p, stop, label);
-        if (p == nullptr) return false;
-        if (label.name_size == 0) {
-          refuse(RejectReason::kInvalidLabel, nullptr, "it has a label with an empty name");
-        }
-        if (label_count > 0) {
-          const LabelRef& before = labels[label_count - 1];
-          ascending &= compare_names(before.key, before.name(), label.key, label.name()) < 0;
-        }
-        label_count++;
-        labels_end = p;
-        continue;
-      }
-      case static_cast<uint32_t>(kSampleTag): {
-        int64_t timestamp;
-        p = read_sample(p, stop, timestamp);
-        head.samples++;
-        min_timestamp = std::min(min_timestamp, timestamp);
-        max_timestamp = std::max(max_timestamp, timestamp);
-        break;
-      }
-      case kExemplarTag:
-        p = read_exemplar(p, stop);
-        head.exemplars++;
-        break;
-      case kHistogramTag: {
-        uint32_t length;
-        p = read_length(p, stop, length, fault);
-        HistogramVerdict verdict;
-        if (p == nullptr || !check_histogram(p, p + length, kPartDepth, verdict, fault)) {
-          return false;
-        }
-        p += length;
-        head.histograms++;
-        min_timestamp = std::min(min_timestamp, verdict.timestamp);
-        max_timestamp = std::max(max_timestamp, verdict.timestamp);
-        if (bad_histogram == nullptr) bad_histogram = verdict.problem;
-        break;
-      }
-      default:
-        p = skip_value(tag_at, p, stop, tag, kSeriesDepth, fault);
+    if (tag != static_cast<uint32_t>(kLabelTag)) {
+      p = read_part(tag_at, stop, head);
+      if (p == nullptr) return false;
+      add_rest(tag_at, p);
+      continue;
     }
+    LabelRef& label = next_label();
+    label.begin = tag_at;
+    p = labels_end = read_label(p, stop, label);
     if (p == nullptr) return false;
-    add_rest(tag_at, p);
+    if (label.name_size == 0) {
+      refuse(RejectReason::kInvalidLabel, nullptr, "it has a label with an empty name");
+    }
+    if (label_count > 0) {
+      const LabelRef& before = labels[label_count - 1];
+      ascending &= compare_names(before.key, before.name(), label.key, label.name()) < 0;
+    }
+    label_count++;
   }
-  head.min_timestamp = min_timestamp;
-  head.max_timestamp = max_timestamp;
-  padded = static_cast<size_t>(end - stop) >= kSlop;
-
   check_text(labels_begin, labels_end, rest.empty() || rest.front().begin >= labels_end);
   if (!ascending) sort_labels();
   merge(head);
@@ -466,9 +569,11 @@ void Walker::State::sort_labels() {
 // Merges the sorted labels with the plan; both are walked once. Runs of labels that stay as they
 // are and lie next to each other become one range. Hot.
 void Walker::State::merge(SeriesHead& head) {
-  out.clear();
   const size_t most = label_count + plan.size() + rest.size();
-  if (out.capacity() < most) out.reserve(2 * most);
+  if (out.size() < most) out.resize(2 * most);
+  Range* const first = out.data();
+  Range* to = first;
+  out_size = 0;
   payload = 0;
   if (refused) return;
   const Planned* planned = plan.data();
@@ -479,12 +584,12 @@ void Walker::State::merge(SeriesHead& head) {
     if (key == ha_cluster_key && name == ha.cluster) head.ha_cluster = value;
     if (key == ha_replica_key && name == ha.replica) head.ha_replica = value;
   };
-  const auto put = [&](const char* from, const char* to) {
-    payload += static_cast<size_t>(to - from);
-    if (!out.empty() && out.back().end == from) {
-      out.back().end = to;
+  const auto put = [&](const char* begin, const char* stop) {
+    payload += static_cast<size_t>(stop - begin);
+    if (to > first && to[-1].end == begin) {
+      to[-1].end = stop;
     } else {
-      out.push_back({from, to});
+      *to++ = {begin, stop};
     }
   };
   const auto put_planned = [&](const Planned& label) {
@@ -526,19 +631,18 @@ void Walker::State::merge(SeriesHead& head) {
   }
   if (bad_histogram != nullptr) refuse(RejectReason::kBadHistogram, nullptr, bad_histogram);
   for (const Range& range : rest) put(range.begin, range.end);
+  out_size = static_cast<size_t>(to - first);
   head.encoded_size = 1 + varint_size(payload) + payload;
 }
 
 uint64_t Walker::labels_hash() const {
   const State& s = *state_;
   s.hash_bytes.clear();
-  char* p = s.hash_bytes.grow(s.labels_size);
+  char* p = s.hash_bytes.grow(s.labels_size + kSlop);
   size_t left = s.labels_size;
-  for (const Range& range : s.out) {
-    if (left == 0) break;
-    const size_t n = std::min(left, static_cast<size_t>(range.end - range.begin));
-    std::memcpy(p, range.begin, n);
-    p += n;
+  for (const Range* range = s.out.data(); left > 0; range++) {
+    const size_t n = std::min(left, static_cast<size_t>(range->end - range->begin));
+    p = put_bytes(p, range->begin, n, s.padded);
     left -= n;
   }
   return XXH3_64bits(s.hash_bytes.data(), s.labels_size);
@@ -554,14 +658,9 @@ void Walker::emit(Buffer& out) const {
   char* p = out.grow(head_.encoded_size + kSlop);
   *p++ = kSeriesTag;
   p = write_varint(p, s.payload);
-  for (const Range& range : s.out) {
-    const size_t n = static_cast<size_t>(range.end - range.begin);
-    if (s.padded && n <= 256) {
-      p = copy_padded(p, range.begin, n);
-    } else {
-      std::memcpy(p, range.begin, n);
-      p += n;
-    }
+  for (size_t i = 0; i < s.out_size; i++) {
+    const Range range = s.out[i];
+    p = put_bytes(p, range.begin, static_cast<size_t>(range.end - range.begin), s.padded);
   }
   out.commit(head_.encoded_size);
 }

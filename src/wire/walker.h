@@ -43,8 +43,8 @@ struct SeriesHead {
   uint32_t samples = 0;     // float samples
   uint32_t histograms = 0;  // native histograms, integer or float
   uint32_t exemplars = 0;
-  int64_t min_timestamp = 0;    // ms, over samples and histograms; INT64_MAX if there are none
-  int64_t max_timestamp = 0;    // INT64_MIN if there are none
+  int64_t min_timestamp = INT64_MAX;  // ms, over samples and histograms; as here if there are none
+  int64_t max_timestamp = INT64_MIN;
   std::string_view ha_cluster;  // values after rewriting; empty if absent
   std::string_view ha_replica;
   size_t encoded_size = 0;  // bytes that emit() will append
