@@ -188,7 +188,7 @@ TEST_F(Answers, BadHttpIsAClearAnswerAndNeverTheEnd) {
             "POST /api/v1/write HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"),
         std::string("POST /api/v1/write HTTP/9.9\r\n\r\n"),
         std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)}) {
-    const Answer answer = raw_exchange(gateway_.port(), bytes, milliseconds(3'000));
+    const Answer answer = raw_exchange(gateway_.port(), bytes, milliseconds(700));
     EXPECT_TRUE(answer.status == 0 || answer.status / 100 == 4) << answer.status;
   }
   expect(204, {}, with(write_headers(), blue()), good_body());
