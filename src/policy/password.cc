@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kLeastCost = 4;
 constexpr uint64_t kMostCost = 31;
 
+thread_local uint64_t g_rounds_spent = 0;
+
 // 32 KB of state, too much for a stack. Wiped, because it holds the password.
 struct CryptData {
   crypt_data data{};
@@ -28,6 +30,7 @@ std::string hash_password(std::string_view password, const std::string& setting)
   OPENSSL_cleanse(phrase.data(), phrase.size());
   // libxcrypt reports failure with a string that starts with '*'.
   if (hashed == nullptr || hashed[0] == '*') return "";
+  g_rounds_spent += bcrypt_rounds(hashed);
   return hashed;
 }
 
@@ -49,6 +52,8 @@ bool bcrypt_matches(std::string_view password, const std::string& hash) {
   return !hashed.empty() && hashed.size() == hash.size() &&
          CRYPTO_memcmp(hashed.data(), hash.data(), hash.size()) == 0;
 }
+
+uint64_t rounds_spent() { return g_rounds_spent; }
 
 void spend_bcrypt(std::string_view password, uint64_t rounds) {
   for (uint64_t cost = kLeastCost; cost <= kMostCost; cost++) {

@@ -21,4 +21,7 @@ bool bcrypt_matches(std::string_view password, const std::string& hash);
 // below the smallest cost (16) are not done.
 void spend_bcrypt(std::string_view password, uint64_t rounds);
 
+// The rounds that this thread has done, ever: the cost of a check without a stopwatch.
+uint64_t rounds_spent();
+
 }  // namespace tollgate::policy

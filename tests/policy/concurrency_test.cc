@@ -17,7 +17,7 @@ TEST(Concurrency, AdmittingAndVerifyingFromAllThreads) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; t++) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < 150; i++) {
+      for (int i = 0; i < 40; i++) {
         if (outcome(*policy, "Bearer t") != "b/default") wrong++;
         if (outcome(*policy, basic("p", "plain")) != "s/default") wrong++;
         if (verified(*policy, basic("u", "pw")) != "s/default") wrong++;
