@@ -71,7 +71,7 @@ struct Journal {
   milliseconds retention{15 * 60'000};
   OnFull on_full = OnFull::kReject;
   uint32_t shards = 0;  // 0 = auto
-  uint32_t max_streams = 100'000;
+  uint32_t max_streams = 10'000;
 };
 
 struct BasicUser {

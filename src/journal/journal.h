@@ -28,7 +28,7 @@ struct Options {
   uint64_t segment_size = 64ull << 20;
   std::chrono::milliseconds retention{15 * 60'000};
   OnFull on_full = OnFull::kReject;
-  uint32_t max_streams = 100'000;
+  uint32_t max_streams = 10'000;
   std::chrono::milliseconds checkpoint_interval{1000};
   std::chrono::milliseconds reopen_interval{1000};  // after a failed write or fsync
 };
@@ -142,8 +142,8 @@ class Journal {
   virtual std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
                                      uint64_t max_raw_bytes) const = 0;
   // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged
-  // (settle it as DropReason::kCorrupt), kUnavailable if it was removed or cannot be read; `out`
-  // is then as before.
+  // (settle it as DropReason::kCorrupt), kUnavailable if it was removed (look at
+  // the cursor again: it has moved) or cannot be read now; `out` is then as before.
   virtual Status read(const BlockRef& block, Buffer& out) const = 0;
 
   // Where a destination stands in a stream now (not as of the last checkpoint).

@@ -35,7 +35,7 @@ journal:
   retention: 15m
   on_full: reject
   shards: auto
-  max_streams: 100000
+  max_streams: 10000
 sources:
   - name: default
     auth: none
