@@ -114,6 +114,40 @@ TEST_F(Reload, UnderLoadLosesAndRepeatsNothing) {
   gateway_.stop_gracefully();
 }
 
+// Removed and declared again while it fails and the gateway is killed: it starts where it is
+// declared, keeps its order, and the others do not notice.
+TEST_F(Reload, ADestinationMayComeAndGo) {
+  start(all(senders_));
+  for (int round = 0; round < 6; ++round) {
+    wait_for_progress(all(senders_), 10);
+    b_.set({.kind = round % 2 == 0 ? Fault::Kind::kStatus : Fault::Kind::kHang, .share = 0.5});
+    Topology without = topology_;
+    without.destinations.pop_back();
+    gateway_.configure(without.yaml(gateway_));
+    EXPECT_EQ(reload().status, 200);
+    if (round == 3) {
+      gateway_.kill9();
+      ASSERT_NO_FATAL_FAILURE(gateway_.start_ready());
+    }
+    if (round % 3 != 0) wait_for_progress(all(senders_), 5);
+    gateway_.configure(topology_.yaml(gateway_));
+    EXPECT_EQ(reload().status, 200);
+  }
+  b_.set({});
+  const uint64_t before = b_.samples();
+  EXPECT_TRUE(eventually(in(milliseconds(20'000)), [&] { return b_.samples() > before; }));
+  wait_for_progress(all(senders_), 20);
+  stop(all(senders_));
+  wait_for_everything(all_const(senders_), {&a_, &b_});
+  expect_delivered(all_const(senders_), {&a_});
+  expect_delivered(all_const(senders_), {&b_}, {.gaps = true});
+  expect_ledger_closes(gateway_.admin_port(), {"a", "b"}, /*drops_allowed=*/true);
+  EXPECT_EQ(
+      scrape(gateway_.admin_port()).sum("tollgate_dropped_samples_total", {{"destination", "a"}}),
+      0);
+  gateway_.stop_gracefully();
+}
+
 TEST_F(Reload, ABrokenFileChangesNothingAndSaysWhere) {
   start(all(senders_));
   wait_for_progress(all(senders_), 10);
