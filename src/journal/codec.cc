@@ -170,6 +170,10 @@ std::string encode(const StreamKey& key) {
   return std::move(writer.out());
 }
 
+size_t encoded_size(const StreamKey& key) {
+  return key.tenant.size() + key.source.size() + key.replica.size() + 6 * sizeof(uint32_t);
+}
+
 std::optional<StreamKey> decode_key(std::string_view bytes) {
   ByteReader reader(bytes);
   StreamKey key = reader.key();
@@ -188,7 +192,7 @@ std::optional<Position> parse_segment_name(std::string_view name) {
   Position base = 0;
   const char* end = name.data() + kDigits;
   if (std::from_chars(name.data(), end, base, 16).ptr != end) return std::nullopt;
-  if (segment_name(base) != name) return std::nullopt;
+  if (segment_name(base) != name || base > format::kMaxPosition) return std::nullopt;
   return base;
 }
 

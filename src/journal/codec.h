@@ -62,6 +62,7 @@ void encode_row(const BlockRef& block, char* out);
 BlockRef decode_row(const char* bytes, StreamId stream);
 
 std::string encode(const StreamKey& key);
+size_t encoded_size(const StreamKey& key);
 std::optional<StreamKey> decode_key(std::string_view bytes);
 
 // Appends integers and counted strings to a string.
@@ -116,7 +117,7 @@ class ByteReader {
   bool ok_ = true;
 };
 
-// "%016x.seg" and back; nothing if `name` is not a segment's.
+// "%016x.seg" and back; nothing if `name` is not a segment's (positions end at 2^62).
 std::string segment_name(Position base);
 std::optional<Position> parse_segment_name(std::string_view name);
 

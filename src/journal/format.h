@@ -13,6 +13,7 @@ inline constexpr uint32_t kVersion = 1;
 // A segment file: `%016x.seg` (hex of the position of its first byte), this header, records.
 inline constexpr uint64_t kSegmentMagic = 0x31304745'53474754;  // "TGGSEG01"
 inline constexpr size_t kSegmentHeaderSize = 64;
+inline constexpr uint64_t kMaxPosition = uint64_t{1} << 62;  // no sum of two overflows
 namespace segment_at {
 inline constexpr size_t kMagic = 0, kVersionField = 8, kHeaderSize = 12, kBase = 16,
                         kCreatedMs = 24, kCrc = 60;

@@ -187,7 +187,7 @@ bool Impl::admit(Request& request, uint64_t& planned) {
         return false;
       }
       // Its descriptor, if it is new to the segment.
-      bytes += format::kRecordHeaderSize + encode(stream->key).size();
+      bytes += format::kRecordHeaderSize + encoded_size(stream->key);
     }
   }
   const uint64_t footer =
@@ -202,58 +202,72 @@ bool Impl::admit(Request& request, uint64_t& planned) {
 }
 
 Status Impl::write(std::vector<Request*>& batch, std::vector<BlockRef>& written) {
+  struct Total {
+    uint64_t samples = 0;
+    std::string key;  // to be described first; empty if the segment knows it
+  };
+  std::unordered_map<StreamId, Total> totals;
+  Position at = 0;
+  {
+    // Checksums are computed without the lock: only this thread changes what is read here.
+    auto state = state_.lock();
+    TG_CHECK(state->active != nullptr && file_ != nullptr);
+    at = state->published_end;
+    for (const Request* request : batch) {
+      for (const NewBlock& block : request->blocks) {
+        const auto [total, is_first] = totals.try_emplace(block.stream);
+        if (!is_first) continue;
+        const State::Stream& stream = *state->stream(block.stream);
+        total->second.samples = stream.accepted;
+        if (!described_.contains(block.stream)) total->second.key = encode(stream.key);
+      }
+    }
+  }
   // Descriptors and headers live in strings whose addresses stay: the pieces point into them.
   std::deque<std::string> owned;
   std::vector<std::string_view> pieces;
   std::vector<StreamId> described;
-  std::unordered_map<StreamId, uint64_t> totals;
-  const int64_t now_ms = clock_.now_ms();
-  Position at = 0;
   uint64_t described_bytes = 0;
-  {
-    auto state = state_.lock();
-    TG_CHECK(state->active != nullptr && file_ != nullptr);
-    at = state->published_end;
-    const auto add = [&](const RecordHeader& header, std::string_view payload) {
-      std::string& bytes = owned.emplace_back(format::kRecordHeaderSize, '\0');
-      encode(header, at, bytes.data());
-      pieces.push_back(bytes);
-      if (!payload.empty()) pieces.push_back(payload);
-      at += format::kRecordHeaderSize + payload.size();
-    };
-    for (Request* request : batch) {
-      for (const NewBlock& block : request->blocks) {
-        const State::Stream& stream = *state->stream(block.stream);
-        const auto [total, is_first] = totals.try_emplace(block.stream, stream.accepted);
-        if (is_first && !described_.contains(block.stream)) {
-          const std::string& key = owned.emplace_back(encode(stream.key));
-          RecordHeader header;
-          header.type = format::RecordType::kStream;
-          header.stream = block.stream;
-          header.payload_length = static_cast<uint32_t>(key.size());
-          header.appended_ms = now_ms;
-          header.payload_crc = payload_crc(key, at);
-          add(header, key);
-          described.push_back(block.stream);
-          described_bytes += key.size();
-        }
+  const int64_t now_ms = clock_.now_ms();
+  const auto add = [&](const RecordHeader& header, std::string_view payload) {
+    std::string& bytes = owned.emplace_back(format::kRecordHeaderSize, '\0');
+    encode(header, at, bytes.data());
+    pieces.push_back(bytes);
+    if (!payload.empty()) pieces.push_back(payload);
+    at += format::kRecordHeaderSize + payload.size();
+  };
+  for (Request* request : batch) {
+    for (const NewBlock& block : request->blocks) {
+      Total& total = totals.at(block.stream);
+      if (!total.key.empty()) {
+        const std::string& key = owned.emplace_back(std::move(total.key));
+        total.key.clear();
         RecordHeader header;
-        header.type = format::RecordType::kBlock;
+        header.type = format::RecordType::kStream;
         header.stream = block.stream;
-        header.payload_length = static_cast<uint32_t>(block.elements.size());
-        header.raw_length = block.raw_length;
-        header.samples = block.samples;
-        header.exemplars = block.exemplars;
-        header.series = block.series;
-        header.samples_before = total->second;
-        header.min_timestamp = block.min_timestamp;
-        header.max_timestamp = block.max_timestamp;
+        header.payload_length = static_cast<uint32_t>(key.size());
         header.appended_ms = now_ms;
-        header.payload_crc = payload_crc(block.elements.view(), at);
-        written.push_back(block_ref(header, at));
-        add(header, block.elements.view());
-        total->second += block.samples;
+        header.payload_crc = payload_crc(key, at);
+        add(header, key);
+        described.push_back(block.stream);
+        described_bytes += key.size();
       }
+      RecordHeader header;
+      header.type = format::RecordType::kBlock;
+      header.stream = block.stream;
+      header.payload_length = static_cast<uint32_t>(block.elements.size());
+      header.raw_length = block.raw_length;
+      header.samples = block.samples;
+      header.exemplars = block.exemplars;
+      header.series = block.series;
+      header.samples_before = total.samples;
+      header.min_timestamp = block.min_timestamp;
+      header.max_timestamp = block.max_timestamp;
+      header.appended_ms = now_ms;
+      header.payload_crc = payload_crc(block.elements.view(), at);
+      written.push_back(block_ref(header, at));
+      add(header, block.elements.view());
+      total.samples += block.samples;
     }
   }
   if (pieces.empty()) return Ok{};

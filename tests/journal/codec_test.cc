@@ -76,11 +76,24 @@ TEST(JournalCodec, EveryFlippedBitOfASegmentHeaderIsNoticed) {
 TEST(JournalCodec, SegmentNamesAreExact) {
   EXPECT_EQ(segment_name(0xabc), "0000000000000abc.seg");
   EXPECT_EQ(parse_segment_name("0000000000000abc.seg"), Position{0xabc});
-  EXPECT_EQ(parse_segment_name("ffffffffffffffff.seg"), ~Position{0});
-  for (const char* bad : {"0000000000000ABC.seg", "abc.seg", "0000000000000abc.tmp", "LOCK",
-                          "0000000000000abcd.seg", "000000000000-abc.seg"}) {
+  for (const char* bad :
+       {"0000000000000ABC.seg", "abc.seg", "0000000000000abc.tmp", "LOCK", "0000000000000abcd.seg",
+        "000000000000-abc.seg", "ffffffffffffffff.seg"}) {
     EXPECT_FALSE(parse_segment_name(bad)) << bad;
   }
+}
+
+TEST(JournalCodec, KeyComesBackInItsDeclaredSize) {
+  StreamKey key = key_of(3);
+  key.replica = "cluster/replica";
+  key.generation = 1;
+  key.shard = 2;
+  key.shards = 3;
+  const std::string bytes = encode(key);
+  EXPECT_EQ(bytes.size(), encoded_size(key));
+  EXPECT_EQ(decode_key(bytes), key);
+  EXPECT_FALSE(decode_key(bytes + "x"));
+  EXPECT_FALSE(decode_key(std::string_view(bytes).substr(1)));
 }
 
 TEST(JournalCodec, RowComesBack) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <random>
 #include <set>
 
 #include "testing.h"
@@ -33,6 +34,7 @@ class FaultStory {
     append_many(3);
     const uint64_t operations = fs_.operations();
     fs_.fail_at({});
+    fs_.set_quota(1 << 30);
     heal();
     EXPECT_TRUE(journal_->stats().healthy) << journal_->stats().problem;
     EXPECT_TRUE(append("last").ok());
@@ -42,8 +44,10 @@ class FaultStory {
   }
 
  private:
+  static constexpr int kAttempts = 100;
+
   bool open() {
-    for (int attempt = 0; attempt < 5; attempt++) {
+    for (int attempt = 0; attempt < kAttempts; attempt++) {
       auto opened = Journal::open(options_, fs_, clock_);
       if (!opened) {
         EXPECT_EQ(opened.error().code, Code::kUnavailable);
@@ -54,7 +58,7 @@ class FaultStory {
       a_ = journal_->intern(key_of(1)).value();
       return true;
     }
-    ADD_FAILURE() << "one failure must not keep it from opening again";
+    ADD_FAILURE() << "failures that pass must not keep it from opening again";
     return false;
   }
 
@@ -161,6 +165,29 @@ TEST(JournalFaults, AnyFailingOperationLosesNothingAcknowledgedAfterPowerLoss) {
 }
 TEST(JournalFaults, AnyThreeFailingOperationsLoseNothingAcknowledged) {
   fail_every_operation(Crash::kPowerLoss, 3);
+}
+
+TEST(JournalFaults, RandomFailuresLoseNothingAcknowledged) {
+  for (uint64_t seed = 1; seed <= 300 && !::testing::Test::HasFailure(); seed++) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    std::set<uint64_t> failing;
+    for (uint64_t n = 0; n < 2000; n++) {
+      if (random() % 40 == 0) failing.insert(n);
+    }
+    FaultStory story(seed);
+    story.fs().fail_at(failing);
+    story.run(seed % 2 ? Crash::kKill : Crash::kPowerLoss);
+  }
+}
+
+TEST(JournalFaults, FullDiskOfAnySizeLosesNothingAcknowledged) {
+  for (uint64_t quota = 0; quota < 40'000 && !::testing::Test::HasFailure(); quota += 301) {
+    SCOPED_TRACE("quota " + std::to_string(quota));
+    FaultStory story(quota);
+    story.fs().set_quota(quota);
+    story.run(Crash::kPowerLoss);
+  }
 }
 
 class JournalFailure : public ::testing::Test {
