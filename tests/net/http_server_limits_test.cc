@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "net/http_server.h"
 #include "support.h"
@@ -190,6 +192,33 @@ TEST(HttpServerLimits, ConnectionsOverTheMaximumAreClosedAndCounted) {
   RawSocket again = RawSocket::connect(s.port());
   ASSERT_TRUE(again.send(post("/", "x")));
   EXPECT_TRUE(starts_with(again.read_answer(), "HTTP/1.1 200"));
+}
+
+std::chrono::microseconds cpu_used() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+TEST(HttpServerLimits, WaitsForFileDescriptorsWithoutSpinning) {
+  TestServer s;
+  rlimit before{};
+  ASSERT_EQ(0, ::getrlimit(RLIMIT_NOFILE, &before));
+  const int lowest_free = ::dup(STDIN_FILENO);
+  ASSERT_GE(lowest_free, 0);
+  ::close(lowest_free);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(lowest_free) + 1;
+  ASSERT_EQ(0, ::setrlimit(RLIMIT_NOFILE, &tight));
+  RawSocket c = RawSocket::connect(s.port());  // takes the last one
+  EXPECT_TRUE(c.send(post("/", "x")));
+  const auto start = cpu_used();
+  pollfd answered{c.fd(), POLLIN, 0};
+  EXPECT_EQ(0, ::poll(&answered, 1, 300)) << "nothing could be accepted";
+  EXPECT_LT(cpu_used() - start, 150ms);
+  ASSERT_EQ(0, ::setrlimit(RLIMIT_NOFILE, &before));
+  EXPECT_TRUE(c.read_answer().ends_with("POST / 1"));
 }
 
 TEST(HttpServerStop, ClosesIdleConnectionsAndFinishesRequests) {
