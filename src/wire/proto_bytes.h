@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -60,9 +61,16 @@ inline const char* read_varint(const char* p, const char* end, uint64_t& value, 
 
 // A length; that many bytes follow before `end`.
 inline const char* read_length(const char* p, const char* end, uint32_t& length, Fault& fault) {
-  if (p < end && static_cast<uint8_t>(*p) < 0x80 && static_cast<uint8_t>(*p) < end - p) {
-    length = static_cast<uint8_t>(*p);
-    return p + 1;
+  if (end - p >= 2) {
+    const uint32_t first = static_cast<uint8_t>(p[0]);
+    const uint32_t second = static_cast<uint8_t>(p[1]);
+    const bool one = first < 0x80;
+    const uint32_t value = one ? first : first - 0x80 + (second << 7);
+    const char* const after = p + (one ? 1 : 2);
+    if ((one || second < 0x80) && static_cast<std::ptrdiff_t>(value) <= end - after) {
+      length = value;
+      return after;
+    }
   }
   return read_length_slow(p, end, length, fault);
 }

@@ -22,19 +22,19 @@ bool continuation(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
 bool is_ascii(std::string_view text) {
   const char* p = text.data();
   size_t n = text.size();
-  uint64_t a = 0, b = 0;
-  if (n >= 8) {
-    const char* last = p + n - 8;  // overlaps what the loops have seen
-    for (; n >= 32; n -= 32, p += 32) {
-      a |= word(p) | word(p + 8);
-      b |= word(p + 16) | word(p + 24);
-    }
-    for (; n >= 8; n -= 8, p += 8) a |= word(p);
-    a |= word(last);
-  } else {
-    for (; n > 0; n--, p++) a |= static_cast<uint64_t>(static_cast<uint8_t>(*p));
+  const auto words = [](const char* at) {  // 32 bytes
+    return word(at) | word(at + 8) | word(at + 16) | word(at + 24);
+  };
+  uint64_t bits = 0;
+  if (n >= 32) {
+    // The last 32 bytes overlap what was seen: one loop, one exit that is hard to predict.
+    bits = words(p + n - 32);
+    for (; n > 32; n -= 32, p += 32) bits |= words(p);
+    return (bits & kHighBits) == 0;
   }
-  return ((a | b) & kHighBits) == 0;
+  for (; n >= 8; n -= 8, p += 8) bits |= word(p);
+  for (; n > 0; n--, p++) bits |= static_cast<uint64_t>(static_cast<uint8_t>(*p));
+  return (bits & kHighBits) == 0;
 }
 
 bool is_utf8(std::string_view text) {

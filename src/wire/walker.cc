@@ -24,7 +24,7 @@ constexpr size_t kMaxLabels = 128 * 1024;
 // References kept from one request to the next; more are given back.
 constexpr size_t kKeepLabels = 4096;
 // Copies may read and write this many bytes too many: cheaper than an exact memcpy.
-constexpr size_t kSlop = 16;
+constexpr size_t kSlop = 64;
 constexpr size_t kMaxLengthSize = 5;
 constexpr size_t kRenderedSeries = 512;
 constexpr size_t kRenderedValue = 128;
@@ -66,7 +66,7 @@ uint32_t byte_at(const char* p) { return static_cast<uint8_t>(*p); }
 // Copies n > 0 bytes; if `padded`, up to kSlop - 1 more may be read and written. Hot.
 char* put_bytes(char* to, const char* from, size_t n, bool padded) {
   char* const end = to + n;
-  if (!padded || n > 256) {
+  if (!padded || n > 1024) {
     std::memcpy(to, from, n);
     return end;
   }
