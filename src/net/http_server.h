@@ -75,6 +75,9 @@ struct ServerOptions {
 // An HTTP/1.1 keep-alive server: one SO_REUSEPORT acceptor per loop. Bad HTTP is answered 400.
 // Stop has two phases: `stop_accepting` (listeners close; each connection closes after its next
 // answer; idle ones close now), then `connections()` falls to 0 or the owner stops the loops.
+// Destroying it while the loops run closes all connections and waits for handlers in progress, so
+// not from a loop; after the loops have stopped it gives all memory back at once. Suspended
+// on_request() coroutines are then destroyed with the Loops: their locals must not use the handler.
 class HttpServer {
  public:
   // Binds and starts accepting on every loop. kUnavailable with address and reason.

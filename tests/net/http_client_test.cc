@@ -358,7 +358,8 @@ TEST(HttpClient, MayBeDestroyedWithRequestsInFlight) {
   auto answer = client->start(head(1), {"x"});
   RawSocket peer = listener.accept();
   client.reset();
-  EXPECT_THROW(answer.get(), std::future_error) << "the loop has gone before the answer";
+  // The loop has gone before the answer, and the promise with it.
+  EXPECT_THROW(static_cast<void>(answer.get()), std::future_error);
 }
 
 }  // namespace
