@@ -14,6 +14,7 @@ namespace tollgate::wire {
 // with zeros. Equal keys decide nothing unless both names are the same length of at most 8.
 inline uint64_t name_key(std::string_view name) {
   uint64_t v = 0;
+  if (name.empty()) return 0;
   std::memcpy(&v, name.data(), name.size() < 8 ? name.size() : 8);
   return std::endian::native == std::endian::little ? __builtin_bswap64(v) : v;
 }

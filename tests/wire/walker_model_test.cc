@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
+#include <string>
 
 #include "generate.h"
 #include "oracle.h"
@@ -28,6 +30,39 @@ HaLabels some_ha(Generator& g) {
       return {"zz", "a"};
     default:
       return {};
+  }
+}
+
+// The tests below would prove little if the generator missed an outcome.
+TEST(WalkerModel, TheGeneratorReachesEveryOutcome) {
+  std::map<std::string, int> seen;
+  Walker walker;
+  for (uint64_t seed = 1; seed <= 3000; seed++) {
+    Generator g(seed);
+    const std::string body = g.one_in(4) ? g.mutated(g.request()) : g.request();
+    const model::LabelPlan plan = g.plan();
+    walker.begin(body, plan, {"cluster", "a"});
+    for (Step step = walker.next(); step != Step::kEnd; step = walker.next()) {
+      const SeriesHead& head = walker.series();
+      if (step == Step::kRefused) {
+        seen[std::string(model::name(walker.refused_reason()))]++;
+      } else if (step == Step::kMalformed) {
+        seen["malformed"]++;
+        break;
+      } else if (step == Step::kOther) {
+        seen["other"]++;
+      } else {
+        seen[head.ha_cluster.empty() ? "kept" : "kept, with a cluster"]++;
+        if (head.histograms > 0) seen["kept, with a histogram"]++;
+        if (head.exemplars > 0) seen["kept, with an exemplar"]++;
+      }
+    }
+  }
+  for (const char* outcome :
+       {"kept", "kept, with a cluster", "kept, with a histogram", "kept, with an exemplar", "other",
+        "malformed", "missing_name", "duplicate_label", "invalid_label", "bad_histogram",
+        "spoofed_label"}) {
+    EXPECT_GE(seen[outcome], 50) << outcome;
   }
 }
 
