@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "journal/inspect.h"
+#include "metrics/build_info.h"
 
 namespace tollgate::app {
 namespace {
@@ -31,7 +32,11 @@ struct Flags {
 
 void print_error(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
-void print_version() { std::printf("tollgate %s (%s)\n", TOLLGATE_VERSION, __VERSION__); }
+std::string version_text() {
+  const auto& build = metrics::build_info();
+  return fmt::format("tollgate {} (revision {}, {})", build.version, build.revision,
+                     build.compiler);
+}
 
 int check_config(const Flags& flags) {
   auto text = fs::read_file(fs::FileSystem::real(), flags.config_file);
@@ -126,8 +131,7 @@ int run(int argc, char** argv) {
 
   Flags flags;
   CLI::App cli("Tollgate: the gateway that a company's metrics pass through.", "tollgate");
-  cli.set_version_flag(
-      "--version", [] { return fmt::format("tollgate {} ({})", TOLLGATE_VERSION, __VERSION__); });
+  cli.set_version_flag("--version", [] { return version_text(); });
   cli.require_subcommand(0, 1);
   auto common = [&flags](CLI::App& app) {
     app.add_option("--config.file", flags.config_file, "The configuration file.")
@@ -183,7 +187,7 @@ int run(int argc, char** argv) {
   log::configure(level, format);
 
   if (version->parsed()) {
-    print_version();
+    std::printf("%s\n", version_text().c_str());
     return kFine;
   }
   if (check_config_command->parsed()) return check_config(flags);

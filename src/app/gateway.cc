@@ -299,7 +299,10 @@ Status Gateway::reload() {
 }
 
 void Gateway::stop() {
-  if (stopping_.exchange(true)) return;
+  {
+    std::lock_guard lock(mutex_);  // a reload in progress ends first
+    if (stopping_.exchange(true)) return;
+  }
   const bool serving = started_;
   if (ingest_) ingest_->stop();
   if (serving) {

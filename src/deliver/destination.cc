@@ -5,10 +5,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "metrics/build_info.h"
+
 namespace tollgate::deliver {
 namespace {
-
-constexpr std::string_view kUserAgent = "tollgate/" TOLLGATE_VERSION;
 
 std::string base64(std::string_view in) {
   constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -108,7 +108,7 @@ Endpoint::Endpoint(net::Loop& loop, config::RemoteWrite settings,
   fixed_head_ = fmt::format(
       "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nContent-Type: application/x-protobuf\r\n"
       "Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n",
-      url.target, host, kUserAgent);
+      url.target, host, "tollgate/" + metrics::build_info().version);
   for (const auto& [key, value] : settings_.headers) {
     fixed_head_ += fmt::format("{}: {}\r\n", key, value);
   }
