@@ -23,6 +23,8 @@ using model::RejectReason;
 constexpr size_t kMaxLabels = 128 * 1024;
 // References kept from one request to the next; more are given back.
 constexpr size_t kKeepLabels = 4096;
+// The same for the copy of the labels that is hashed.
+constexpr size_t kKeepHashBytes = 256 * 1024;
 // Copies may read and write this many bytes too many: cheaper than an exact memcpy.
 constexpr size_t kSlop = 64;
 constexpr size_t kMaxLengthSize = 5;
@@ -175,8 +177,8 @@ void Walker::begin(std::string_view body, const model::LabelPlan& plan, HaLabels
     std::vector<LabelRef>(kKeepLabels).swap(s.labels);
     std::vector<Range>().swap(s.rest);
     std::vector<Range>().swap(s.out);
-    s.hash_bytes.release_above(0);
   }
+  s.hash_bytes.release_above(kKeepHashBytes);
   s.compile(plan);
   head_ = {};
 }
@@ -414,9 +416,10 @@ bool Walker::State::read_usual_series(const char* p, const char* stop, SeriesHea
       LabelRef label;
       label.begin = p;
       next = read_label(p + 1, stop, label);
+      if (next == nullptr) return false;
       name = label.name();
       value = label.value();
-      if (next == nullptr || name.empty() || !is_utf8(name) || !is_utf8(value)) return false;
+      if (name.empty() || !is_utf8(name) || !is_utf8(value)) return false;
       if (!is_ascii({unchecked, static_cast<size_t>(p - unchecked)})) return false;
       unchecked = next;
     }
