@@ -23,7 +23,7 @@ const LabelPlan kNoPlan;
 
 LabelPlan plan(std::vector<model::PlannedLabel> labels) { return LabelPlan(std::move(labels)); }
 
-// All that a walk gives.
+// All that a walk gives. The views in `kept` live as long as the body.
 struct Walked {
   std::string bytes;  // everything emitted
   std::vector<SeriesHead> kept;
@@ -224,8 +224,9 @@ TEST(Walker, CountsAndTimestampsAreThoseOfTheSeries) {
 TEST(Walker, HaLabelsAreSeenAfterRewriting) {
   const LabelPlan p = plan({{"cluster", "blue", LabelAction::kOverride}});
   const HaLabels ha{"cluster", "prometheus_replica"};
-  const Walked w = walk(
-      series(up(label("cluster", "x") + label("prometheus_replica", "r0"))) + series(up()), p, ha);
+  const std::string body =
+      series(up(label("cluster", "x") + label("prometheus_replica", "r0"))) + series(up());
+  const Walked w = walk(body, p, ha);
   ASSERT_EQ(w.kept.size(), 2u);
   EXPECT_EQ(w.kept[0].ha_cluster, "blue");
   EXPECT_EQ(w.kept[0].ha_replica, "r0");
