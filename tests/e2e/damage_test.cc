@@ -98,7 +98,7 @@ TEST_F(Damage, AMissingCheckpointSendsAgainRatherThanLosing) {
   // Everything but the segments: the cursors and whatever else is there.
   size_t removed = 0;
   for (const auto& file : by_size(gateway_.journal())) {
-    if (std::filesystem::file_size(file) > 64 * 1024) continue;
+    if (file.extension() == ".seg") continue;
     removed += std::filesystem::remove(file) ? 1 : 0;
   }
   ASSERT_GT(removed, 0u);
