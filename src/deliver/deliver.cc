@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <future>
 #include <set>
 #include <thread>
 
@@ -83,7 +84,10 @@ Status Deliver::configure(const config::Config& config) {
   }
 
   std::vector<journal::StreamId> streams;
-  for (const auto& [stream, key] : streams_.lock()->keys) streams.push_back(stream);
+  {
+    auto known_streams = streams_.lock();
+    for (const auto& [stream, key] : known_streams->keys) streams.push_back(stream);
+  }
 
   for (size_t i = 0; i < loops_.size(); i++) {
     boost::asio::post(
@@ -166,14 +170,27 @@ void Deliver::wake_one(size_t loop, const std::string& destination, journal::Str
 bool Deliver::drain(std::chrono::milliseconds deadline) {
   using Clock = std::chrono::steady_clock;
   context_.draining = true;
+  const auto end = Clock::now() + deadline;
+  // The news of the last blocks may still be on its way to the lanes: wake them all, and go on when
+  // each loop has done so. Otherwise a lane that has not begun would look like one that is done.
+  std::vector<journal::StreamId> all;
+  {
+    auto streams = streams_.lock();
+    for (const auto& [stream, key] : streams->keys) all.push_back(stream);
+  }
+  wake(all);
+  std::vector<std::future<void>> woken;
   for (size_t i = 0; i < loops_.size(); i++) {
-    boost::asio::post(loops_.at(i).context(), [this, i] {
+    auto done = std::make_shared<std::promise<void>>();
+    woken.push_back(done->get_future());
+    boost::asio::post(loops_.at(i).context(), [this, i, done] {
       for (auto& [name, lanes] : states_[i]->lanes) {
         for (auto& [stream, lane] : lanes) lane->hurry();
       }
+      done->set_value();
     });
   }
-  const auto end = Clock::now() + deadline;
+  for (const auto& loop : woken) loop.wait_until(end);
   auto pending = [this] {
     uint64_t samples = 0;
     for (const auto& row : journal_.ledger()) samples += row.pending_samples;
@@ -209,7 +226,8 @@ void Deliver::stop() {
 
 std::vector<DestinationView> Deliver::destinations() const {
   std::vector<DestinationView> out;
-  for (const auto& [name, entry] : *known_.lock()) {
+  auto known = known_.lock();  // named: a temporary would give the lock back before the loop begins
+  for (const auto& [name, entry] : *known) {
     out.push_back(
         {name, entry.settings.url.text, entry.settings.dialect, entry.destination->health()});
   }

@@ -155,7 +155,9 @@ std::shared_ptr<const Ingest::Rules> Ingest::rules() const { return *rules_.lock
 
 std::vector<SourceStatus> Ingest::sources() const {
   std::vector<SourceStatus> out;
-  for (const auto& [name, status] : *status_.lock()) out.push_back(status);
+  // Named, because a temporary would give the lock back before the loop begins.
+  auto all = status_.lock();
+  for (const auto& [name, status] : *all) out.push_back(status);
   return out;
 }
 
