@@ -51,6 +51,12 @@ int check_config(const Flags& flags) {
   }
   std::printf("%s is valid: %zu source(s), %zu destination(s)\n", flags.config_file.c_str(),
               config->sources.size(), config->remote_write.size());
+  for (const auto& source : config->sources) {
+    if (source.auth.kind == config::AuthKind::kNone) {
+      std::printf("note: source \"%s\" has no auth: anybody who reaches ingest.listen may write\n",
+                  source.name.c_str());
+    }
+  }
   return kFine;
 }
 

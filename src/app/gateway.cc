@@ -80,6 +80,13 @@ std::string needs_restart(const config::Config& old, const config::Config& now) 
       old.ingest.tls.client_ca_file != now.ingest.tls.client_ca_file) {
     keys.emplace_back("ingest.tls");
   }
+  if (old.ingest.max_connections != now.ingest.max_connections) {
+    keys.emplace_back("ingest.max_connections");
+  }
+  if (old.ingest.max_connection_age != now.ingest.max_connection_age) {
+    keys.emplace_back("ingest.max_connection_age");
+  }
+  if (old.ingest.idle_timeout != now.ingest.idle_timeout) keys.emplace_back("ingest.idle_timeout");
   if (old.journal.path != now.journal.path) keys.emplace_back("journal.path");
   if (old.journal.sync != now.journal.sync ||
       old.journal.sync_interval != now.journal.sync_interval) {
@@ -188,6 +195,12 @@ Status Gateway::open() {
              "When the configuration was last loaded successfully.")
       .set(static_cast<double>(clock.now_ms()) / 1000);
 
+  for (const auto& source : config_.sources) {
+    if (source.auth.kind != config::AuthKind::kNone) continue;
+    log::warn("this source has no auth: anybody who reaches ingest.listen may write",
+              {{"source", source.name}});
+  }
+
   loops_->start();
   admin_loop_->start();
   started_ = true;
@@ -270,6 +283,9 @@ Status Gateway::reload() {
       log::warn("some changed keys need a restart; the old values stay", {{"keys", fixed}});
       loaded->ingest.listen = config_.ingest.listen;
       loaded->ingest.tls = config_.ingest.tls;
+      loaded->ingest.max_connections = config_.ingest.max_connections;
+      loaded->ingest.max_connection_age = config_.ingest.max_connection_age;
+      loaded->ingest.idle_timeout = config_.ingest.idle_timeout;
       loaded->admin.listen = config_.admin.listen;
       loaded->journal.path = config_.journal.path;
       loaded->journal.sync = config_.journal.sync;

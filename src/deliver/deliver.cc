@@ -24,12 +24,6 @@ Deliver::Deliver(net::Loops& loops, journal::Journal& journal, metrics::Registry
       registry_(registry),
       clock_(clock),
       context_{journal, clock, [this](journal::StreamId stream) { return siblings(stream); },
-               [this](const std::string& destination, journal::StreamId stream) {
-                 const size_t loop = loop_of(stream);
-                 boost::asio::post(loops_.at(loop).context(), [this, loop, destination, stream] {
-                   wake_one(loop, destination, stream);
-                 });
-               },
                [this](const journal::StreamKey& key, uint32_t wanted) {
                  if (saturated_) saturated_(key, wanted);
                }} {

@@ -20,6 +20,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kHoldMin{5'000};
 constexpr milliseconds kHoldMax{60'000};
 constexpr milliseconds kUnreadable{1'000};
+// While a stream changes its shard count: rare and short, so looking is simpler than being told.
+constexpr milliseconds kBarrierPoll{50};
 // Saturation: looked at over windows this long; a lane that was busy for more than the share and
 // lags by more than the age asks for twice its shards.
 constexpr int64_t kWindowNs = 10'000'000'000;
@@ -94,8 +96,13 @@ net::Task<bool> Lane::turn() {
   const uint64_t max_samples = settings.max_samples_per_send;
   Work work;
   work.blocks = context_.journal.next(stream_, cursor->position, max_samples, max_raw);
-  keep_to_barrier(work.blocks);
   if (work.blocks.empty()) co_return false;
+  if (keep_to_barrier(work.blocks)) {
+    context_.troubled++;
+    co_await sleep(kBarrierPoll);
+    context_.troubled--;
+    co_return true;
+  }
   for (const auto& block : work.blocks) {
     work.samples += block.samples;
     work.raw += block.raw_length;
@@ -307,9 +314,7 @@ net::Task<void> Lane::sleep(milliseconds duration) {
   hurried_ = false;
 }
 
-void Lane::keep_to_barrier(std::vector<journal::BlockRef>& blocks) {
-  blocked_ = false;
-  if (blocks.empty()) return;
+bool Lane::keep_to_barrier(std::vector<journal::BlockRef>& blocks) {
   const std::string& destination = seat_->destination->name();
   for (const journal::StreamId sibling : context_.siblings(stream_)) {
     auto cursor = context_.journal.cursor(destination, sibling);
@@ -318,11 +323,9 @@ void Lane::keep_to_barrier(std::vector<journal::BlockRef>& blocks) {
     if (pending.empty()) continue;
     const journal::Position barrier = pending.front().position;
     while (!blocks.empty() && blocks.back().position > barrier) blocks.pop_back();
-    if (blocks.empty()) {
-      blocked_ = true;
-      return;
-    }
+    if (blocks.empty()) return true;
   }
+  return false;
 }
 
 Status Lane::load(const Work& work, std::string& preamble, Buffer& body) {
@@ -354,9 +357,6 @@ void Lane::settle_all(const Work& work, std::optional<model::DropReason> reason)
   const std::string& destination = seat_->destination->name();
   for (const auto& block : work.blocks) {
     if (!context_.journal.settle(destination, block, reason)) break;
-  }
-  for (const journal::StreamId sibling : context_.siblings(stream_)) {
-    context_.wake(destination, sibling);
   }
 }
 

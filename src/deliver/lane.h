@@ -21,14 +21,12 @@ struct LaneContext {
   // Streams of the same (tenant, source, replica) with another shard count. A lane sends no block
   // that is younger than a pending one of these: that keeps order while a stream is re-sharded.
   std::function<std::vector<journal::StreamId>(journal::StreamId)> siblings;
-  // Wakes the lanes of a stream at one destination, whatever loop they are on.
-  std::function<void(const std::string& destination, journal::StreamId)> wake;
   // A lane cannot keep up although its destination answers: ask for more shards.
   std::function<void(const journal::StreamKey&, uint32_t wanted)> saturated;
   std::atomic<bool> draining{false};  // send what there is at once
   std::atomic<bool> stopping{false};
   std::atomic<int> running{0};   // lanes with work
-  std::atomic<int> troubled{0};  // of these, lanes in back-off or held
+  std::atomic<int> troubled{0};  // of these, lanes in back-off, held, or behind such a one
 };
 
 // One loop's share of a destination; its endpoint is replaced on reload.
@@ -42,6 +40,7 @@ struct Seat {
 // not go on before the destination has settled it. One request in flight, own back-off.
 //
 //   Idle -> Gathering | new blocks
+//   Gathering -> Gathering | an older block of a sibling is pending: look again in a moment
 //   Gathering -> Sending | a full request, or batch_send_deadline has passed
 //   Sending -> Gathering | delivered or refused: the cursor moves
 //   Sending -> Waiting | retry or hold; the same blocks again after the back-off
@@ -76,7 +75,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   net::Task<bool> send_in_parts(const journal::BlockRef& block);
   net::Task<void> sleep(std::chrono::milliseconds duration);
   bool over() const;
-  void keep_to_barrier(std::vector<journal::BlockRef>& blocks);
+  // Cuts off what must wait for a sibling; true if that is everything.
+  bool keep_to_barrier(std::vector<journal::BlockRef>& blocks);
   Status load(const Work& work, std::string& preamble, Buffer& body);
   void settle_all(const Work& work, std::optional<model::DropReason> reason);
   void watch_saturation(const Work& work, int64_t sent_ns, bool full);

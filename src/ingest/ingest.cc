@@ -291,7 +291,12 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
   metrics.bytes->add(body.size());
 
   auto length = wire::declared_length(body.view(), now->limits.max_decoded_size);
-  if (!length) co_return refuse(loop, source, head, length.error());
+  if (!length) {
+    Error error = length.error();
+    error.message +=
+        fmt::format(" (ingest.max_decoded_size is {} bytes)", now->limits.max_decoded_size);
+    co_return refuse(loop, source, head, error);
+  }
   const uint64_t inflight = inflight_.load();
   if (inflight > body.size() && inflight + *length > now->limits.max_inflight_size) {
     co_return answer(core, source, head, overloaded_response(now->limits.max_inflight_size));
@@ -307,7 +312,10 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
   core.decoded.release_above(kKeepDecoded);
   if (!staged) {
     core.stager.rollback();
-    co_return refuse(loop, source, head, staged.error());
+    Error error = staged.error();
+    // A limit of ours, not of the tenant's: the sender must keep the data.
+    if (error.code == Code::kLimited) error.code = Code::kUnavailable;
+    co_return refuse(loop, source, head, error);
   }
   TenantMetrics& tenant = tenant_metrics(metrics, admission->tenant);
   Status committed = co_await core.stager.commit();

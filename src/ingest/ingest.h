@@ -37,7 +37,7 @@ struct SourceStatus {
 // (design §5).
 // Owner: app. Threads: handler methods run on the loops; everything else from any thread.
 // Limits: ingest.max_request_size (413), ingest.max_decoded_size (400), ingest.max_inflight_size
-// (503), journal.max_streams (429).
+// (503), journal.max_streams (503).
 class Ingest final : public net::HttpHandler {
  public:
   Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,

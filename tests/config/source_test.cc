@@ -70,8 +70,6 @@ struct Case {
 
 TEST(SourceAuth, IsNeverGuessed) {
   const Case cases[] = {
-      {"name: a",
-       "1:11: sources[0] needs auth: basic or bearer, or say `auth: none` if anybody may write"},
       {"auth: open",
        "1:18: sources[0].auth: \"open\" is not none; other kinds are mappings, like "
        "{bearer: {token_file: f}}"},
@@ -251,10 +249,18 @@ TEST(Sources, ThatNobodyCanReachAreRefused) {
 
 TEST(Sources, WithABrokenAuthDoNotCountAsOpen) {
   EXPECT_EQ(bad("sources:\n"
+                "- {name: a, auth: {}}\n"
+                "- {name: b, auth: {bearer: {token: x}}}\n"),
+            "gate.yml:2:13: sources[0].auth is empty; say basic, bearer or none");
+}
+
+TEST(Sources, WithoutAuthAreOpenToAnybody) {
+  EXPECT_EQ(bad("sources:\n- {name: a}\n"), "");
+  EXPECT_EQ(bad("sources:\n"
                 "- {name: a}\n"
                 "- {name: b, auth: {bearer: {token: x}}}\n"),
-            "gate.yml:2:3: sources[0] needs auth: basic or bearer, or say `auth: none` if anybody "
-            "may write");
+            "gate.yml:3:3: sources[1] can never match: source \"a\" before it is open to anybody; "
+            "move that one to the end");
 }
 
 }  // namespace
