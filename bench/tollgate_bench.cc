@@ -77,7 +77,7 @@ int load(const LoadOptions& options) {
     threads.emplace_back([&, c] {
       std::vector<double> own;
       try {
-        const int fd = connect_to(options.to);
+        int fd = connect_to(options.to);
         std::string buffer;
         Message answer;
         size_t next = static_cast<size_t>(c);
@@ -97,6 +97,10 @@ int load(const LoadOptions& options) {
           if (!read_message(fd, buffer, answer)) throw std::runtime_error("connection closed");
           own.push_back(std::chrono::duration<double>(Clock::now() - due).count());
           (answer.head.compare(9, 1, "2") == 0 ? sent : failed)++;
+          if (answer.head.find("Connection: close") != std::string::npos) {
+            ::close(fd);
+            fd = connect_to(options.to);
+          }
         }
         ::close(fd);
       } catch (const std::runtime_error& e) {

@@ -33,8 +33,10 @@ Deliver::Deliver(net::Loops& loops, journal::Journal& journal, metrics::Registry
 
 Deliver::~Deliver() = default;
 
-void Deliver::on_saturated(std::function<void(const journal::StreamKey&, uint32_t)> callback) {
+void Deliver::on_saturated(std::function<void(const journal::StreamKey&, uint32_t)> callback,
+                           std::chrono::milliseconds window) {
   saturated_ = std::move(callback);
+  context_.saturation_window = window;
 }
 
 Status Deliver::configure(const config::Config& config) {

@@ -44,7 +44,8 @@ class Deliver {
   // New blocks of these streams: what the journal's observer is given.
   void wake(const std::vector<journal::StreamId>& streams);
   // Who is told when a lane needs more shards.
-  void on_saturated(std::function<void(const journal::StreamKey&, uint32_t wanted)> callback);
+  void on_saturated(std::function<void(const journal::StreamKey&, uint32_t wanted)> callback,
+                    std::chrono::milliseconds window = std::chrono::milliseconds(10'000));
 
   // Sends what is pending, without waiting to fill requests, until nothing is left but what
   // failing destinations hold, or the deadline. Returns true if all is delivered.

@@ -22,11 +22,7 @@ constexpr milliseconds kHoldMax{60'000};
 constexpr milliseconds kUnreadable{1'000};
 // While a stream changes its shard count: rare and short, so looking is simpler than being told.
 constexpr milliseconds kBarrierPoll{50};
-// Saturation: looked at over windows this long; a lane that was busy for more than the share and
-// lags by more than the age asks for twice its shards.
-constexpr int64_t kWindowNs = 10'000'000'000;
 constexpr double kSaturatedShare = 0.9;
-constexpr int64_t kSaturatedLagMs = 2'000;
 
 uint64_t next_random(uint64_t& state) {  // xorshift64*
   state ^= state >> 12;
@@ -361,20 +357,21 @@ void Lane::settle_all(const Work& work, std::optional<model::DropReason> reason)
 }
 
 void Lane::watch_saturation(const Work& work, int64_t sent_ns, bool full) {
+  const int64_t window_ns = std::chrono::nanoseconds(context_.saturation_window).count();
   const int64_t now = context_.clock.monotonic_ns();
   window_busy_ns_ += now - sent_ns;
-  if (window_start_ns_ == 0 || now - window_start_ns_ > 2 * kWindowNs || !full) {
+  if (window_start_ns_ == 0 || now - window_start_ns_ > 2 * window_ns || !full) {
     window_start_ns_ = now;
     window_busy_ns_ = 0;
     return;
   }
-  if (now - window_start_ns_ < kWindowNs) return;
+  if (now - window_start_ns_ < window_ns) return;
   const double share =
       static_cast<double>(window_busy_ns_) / static_cast<double>(now - window_start_ns_);
   window_start_ns_ = now;
   window_busy_ns_ = 0;
-  const int64_t lag_ms = context_.clock.now_ms() - work.blocks.front().appended_ms;
-  if (share < kSaturatedShare || lag_ms < kSaturatedLagMs) return;
+  const milliseconds lag(context_.clock.now_ms() - work.blocks.front().appended_ms);
+  if (share < kSaturatedShare || lag < context_.saturation_window / 5) return;
   if (key_.shards * 2 > seat_->endpoint->settings().max_shards) return;
   context_.saturated(key_, key_.shards * 2);
 }

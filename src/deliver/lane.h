@@ -23,6 +23,9 @@ struct LaneContext {
   std::function<std::vector<journal::StreamId>(journal::StreamId)> siblings;
   // A lane cannot keep up although its destination answers: ask for more shards.
   std::function<void(const journal::StreamKey&, uint32_t wanted)> saturated;
+  // Saturation is judged over windows this long; a lane that was busy nearly all of one and lags by
+  // a fifth of it asks for twice its shards.
+  std::chrono::milliseconds saturation_window{10'000};
   std::atomic<bool> draining{false};  // send what there is at once
   std::atomic<bool> stopping{false};
   std::atomic<int> running{0};   // lanes with work

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <atomic>
+#include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -34,7 +35,7 @@ class ScriptedDestination final : public net::HttpHandler {
     max_body = 64 << 20;
     return std::nullopt;
   }
-  net::Task<net::Response> on_request(net::Loop&, const net::RequestHead& head,
+  net::Task<net::Response> on_request(net::Loop& loop, const net::RequestHead& head,
                                       Buffer& body) override {
     Buffer raw;
     net::Response response;
@@ -42,6 +43,12 @@ class ScriptedDestination final : public net::HttpHandler {
     if (auto s = wire::unpack(body.view(), 64 << 20, raw); !s) {
       response.status = 599;
       co_return response;
+    }
+    if (delay_.load() > 0ms) {
+      Timer timer(loop.context());
+      timer.expires_after(delay_.load());
+      boost::asio::use_awaitable_t<net::Executor> token;
+      co_await timer.async_wait(token);
     }
     std::lock_guard lock(mutex_);
     requests_.push_back({std::string(raw.view()), std::string(head.header("X-Tenant")),
@@ -69,6 +76,7 @@ class ScriptedDestination final : public net::HttpHandler {
     std::lock_guard lock(mutex_);
     answers_.push_back(std::move(response));
   }
+  void slow_down(std::chrono::milliseconds by) { delay_ = by; }
   void refuse_above(size_t raw) {
     std::lock_guard lock(mutex_);
     max_raw_ = raw;
@@ -98,6 +106,7 @@ class ScriptedDestination final : public net::HttpHandler {
   std::vector<Request> requests_;
   std::string delivered_;
   size_t max_raw_ = 0;
+  std::atomic<std::chrono::milliseconds> delay_{0ms};
 };
 
 // A TimeSeries field with one label {__name__="s<id>"} and one sample of that value.
@@ -375,6 +384,24 @@ TEST_F(LaneTest, AReshardedStreamKeepsItsOrder) {
   EXPECT_LT(all.find(fields(0, 9)), all.find(fields(20, 29)));
   EXPECT_LT(all.find(fields(10, 19)), all.find(fields(30, 39)));
   EXPECT_LT(all.find(fields(20, 29)), all.find(fields(30, 39)));
+}
+
+TEST_F(LaneTest, ALaneThatCannotKeepUpAsksForTwiceItsShards) {
+  const auto id = stream(2, 0);
+  remote().max_samples_per_send = 10;
+  destination_.slow_down(5ms);
+  std::atomic<uint32_t> wanted{0};
+  deliver_->on_saturated(
+      [&](const journal::StreamKey& key, uint32_t n) {
+        EXPECT_EQ(key.source, "blue");
+        wanted = n;
+      },
+      100ms);
+  configure();
+  for (int i = 0; i < 100; i++) append(id, 0, 9);
+  EXPECT_TRUE(destination_.wait([&] { return wanted == 4; }));
+  destination_.slow_down(0ms);
+  ASSERT_TRUE(settled(id));
 }
 
 TEST_F(LaneTest, ARemovedDestinationIsForgottenAndCounted) {
