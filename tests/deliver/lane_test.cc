@@ -12,6 +12,7 @@
 
 #include "deliver/deliver.h"
 #include "journal/journal.h"
+#include "net/certificates.h"
 #include "net/http_server.h"
 #include "wire/snappy.h"
 
@@ -426,6 +427,44 @@ TEST_F(LaneTest, DrainSendsWithoutWaitingToFillRequests) {
   append(id, 0, 9);
   EXPECT_TRUE(deliver_->drain(20s));
   EXPECT_EQ(destination_.delivered(), fields(0, 9));
+}
+
+TEST_F(LaneTest, HttpsDestinationsAreVerifiedAndNothingIsDroppedWhenTheyAreNot) {
+  net::Certificates certificates;
+  const std::string good = certificates.ca("good");
+  const std::string other = certificates.ca("other");
+  certificates.issue("server", "good", "IP:127.0.0.1");
+  net::ServerOptions options;
+  options.host = "127.0.0.1";
+  auto tls = net::ServerTlsContext::make(certificates.cert("server"), certificates.key("server"),
+                                         "", net::ServerTlsContext::ClientAuth::kNone);
+  ASSERT_TRUE(tls.ok()) << tls.error().message;
+  options.tls = *tls;
+  auto server = net::HttpServer::start(server_loop_, options, destination_);
+  ASSERT_TRUE(server.ok());
+
+  const auto id = stream();
+  remote().url = {"https", "127.0.0.1", (*server)->port(), "/api/v1/write", "https://sink/"};
+  remote().tls.ca_file = other;
+  configure();
+  append(id, 0, 9);
+  ASSERT_TRUE(destination_.wait([&] {
+    return deliver_->destinations()[0].health.last_error.find("certificate") != std::string::npos;
+  })) << deliver_->destinations()[0].health.last_error;
+  EXPECT_EQ(ledger(id).pending_samples, 10u);
+  EXPECT_TRUE(destination_.requests().empty());
+
+  remote().tls.ca_file = directory_ + "/missing.pem";
+  Status broken = deliver_->configure(config_);
+  ASSERT_FALSE(broken.ok()) << "a missing CA file must not replace the settings";
+  EXPECT_NE(broken.error().message.find("missing.pem"), std::string::npos);
+
+  remote().tls.ca_file = good;
+  ASSERT_TRUE(deliver_->configure(config_).ok());
+  ASSERT_TRUE(settled(id));
+  EXPECT_EQ(destination_.delivered(), fields(0, 9));
+  stop();
+  (*server)->stop_accepting();
 }
 
 }  // namespace
