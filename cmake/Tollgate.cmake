@@ -15,8 +15,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     -Wno-mismatched-new-delete)
 endif()
 if(TOLLGATE_SANITIZE STREQUAL "address")
+  # vptr: the check opens a pipe to see whether memory can be read, and so reports every virtual
+  # call as invalid in the tests that use up all file descriptors.
   target_compile_options(tollgate_flags INTERFACE -fsanitize=address,undefined
-    -fno-sanitize-recover=undefined)
+    -fno-sanitize=vptr -fno-sanitize-recover=undefined)
   target_link_options(tollgate_flags INTERFACE -fsanitize=address,undefined)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_compile_options(tollgate_flags INTERFACE -fno-sanitize=function)

@@ -157,6 +157,7 @@ class Journal {
   virtual bool settle_partly(const std::string& destination, const BlockRef& block,
                              uint32_t dropped_samples, model::DropReason reason) = 0;
 
+  // Both are called until close() has returned: what they refer to must live that long.
   virtual void observe(Observer observer) = 0;
   virtual void time_syncs(SyncTimer timer) = 0;
 

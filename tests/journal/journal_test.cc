@@ -259,9 +259,9 @@ TEST_F(JournalTest, ClosedJournalRefusesAtOnceButStillReads) {
 }
 
 TEST_F(JournalTest, CloseFinishesWhatIsQueued) {
+  std::atomic<int> done{0};
   auto journal = open_or_die(fs_, clock_);
   const StreamId a = journal->intern(key_of(1)).value();
-  std::atomic<int> done{0};
   for (int i = 0; i < 100; i++) {
     std::vector<NewBlock> blocks;
     blocks.push_back(block_of(a, "x", 1));
@@ -274,10 +274,10 @@ TEST_F(JournalTest, CloseFinishesWhatIsQueued) {
 }
 
 TEST_F(JournalTest, ObserversHearOfTheStreamsOfACommit) {
+  std::promise<std::vector<StreamId>> heard;
   auto journal = open_or_die(fs_, clock_);
   const StreamId a = journal->intern(key_of(1)).value();
   const StreamId b = journal->intern(key_of(2)).value();
-  std::promise<std::vector<StreamId>> heard;
   journal->observe([&](const std::vector<StreamId>& streams) { heard.set_value(streams); });
   std::vector<NewBlock> blocks;
   blocks.push_back(block_of(b, "x", 1));
@@ -310,8 +310,8 @@ TEST_F(JournalTest, AlwaysSyncsBeforeItAnswersAndNeverDoesNot) {
     FaultFs fs;
     Options options = test_options();
     options.sync = sync;
+    std::atomic<int> syncs{0};  // outlives the journal, whose last sync is when it closes
     auto journal = open_or_die(fs, clock_, options);
-    std::atomic<int> syncs{0};
     journal->time_syncs([&](double) { syncs++; });
     const StreamId a = journal->intern(key_of(1)).value();
     for (int i = 0; i < 3; i++) ASSERT_TRUE(append_one(*journal, a, "x").ok());
@@ -323,8 +323,8 @@ TEST_F(JournalTest, IntervalSyncsWhenItsTimeHasCome) {
   Options options = test_options();
   options.sync = Sync::kInterval;
   options.sync_interval = std::chrono::milliseconds(50);
+  std::atomic<int> syncs{0};  // outlives the journal, whose last sync is when it closes
   auto journal = open_or_die(fs_, clock_, options);
-  std::atomic<int> syncs{0};
   journal->time_syncs([&](double) { syncs++; });
   const StreamId a = journal->intern(key_of(1)).value();
   ASSERT_TRUE(append_one(*journal, a, "x").ok());
