@@ -44,8 +44,12 @@ void Impl::run() {
     Work work = wait_for_work();
     tick();
     if (!work.requests.empty()) commit(work.requests);
-    for (auto& promise : work.checkpoints) promise.set_value(write_checkpoint());
-    if (!work.checkpoints.empty()) remove_expired();
+    if (!work.checkpoints.empty()) {
+      const Status written = write_checkpoint();
+      remove_expired();
+      // Last, so that whoever asked sees all that it brought about.
+      for (auto& promise : work.checkpoints) promise.set_value(written);
+    }
     if (work.stop) break;
   }
   if (file_) {
