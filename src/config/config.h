@@ -21,6 +21,7 @@ struct Secret {
   std::string value;  // what to use; surrounding white space of a file removed
   std::string file;   // absolute path it was read from; empty if given in place
   bool empty() const { return value.empty() && file.empty(); }
+  bool operator==(const Secret&) const = default;
 };
 
 struct Address {
@@ -77,6 +78,7 @@ struct Journal {
 struct BasicUser {
   std::string username;
   Secret password;  // plain text, or a bcrypt hash ($2a$, $2b$, $2y$)
+  bool operator==(const BasicUser&) const = default;
 };
 
 enum class AuthKind { kNone, kBasic, kBearer };
@@ -122,6 +124,7 @@ struct ClientTls {
   std::string key_file;
   std::string server_name;  // empty: the URL's host
   bool insecure_skip_verify = false;
+  bool operator==(const ClientTls&) const = default;
 };
 
 struct Url {
@@ -130,6 +133,7 @@ struct Url {
   uint16_t port = 0;   // always set
   std::string target;  // path and query, starts with '/'
   std::string text;    // as written, for people (user info is refused by the loader)
+  bool operator==(const Url&) const = default;
 };
 
 // One destination. Keys and meanings are Prometheus's where it has them.
@@ -152,6 +156,7 @@ struct RemoteWrite {
   milliseconds max_backoff{5000};
   milliseconds max_retry_after{60'000};
   uint32_t max_shards = 50;  // requests in flight to this destination
+  bool operator==(const RemoteWrite&) const = default;
 };
 
 struct Config {

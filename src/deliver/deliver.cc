@@ -95,7 +95,7 @@ Status Deliver::configure(const config::Config& config) {
               continue;
             }
             it->second->removed = true;
-            it->second->endpoint->client().cancel();
+            it->second->cancel();
             for (auto& [stream, lane] : state.lanes[it->first]) lane->hurry();
             state.lanes.erase(it->first);
             it = state.seats.erase(it);
@@ -106,11 +106,16 @@ Status Deliver::configure(const config::Config& config) {
               seat = std::make_shared<Seat>();
               seat->destination = destinations.at(s.name);
             }
+            // Unchanged settings keep their connections; TLS files may have changed under their
+            // names.
             const auto tls = contexts.find(s.name);
-            const auto slots = std::max<uint32_t>(1, (s.max_shards + static_cast<uint32_t>(i)) /
-                                                         static_cast<uint32_t>(loops_.size()));
-            seat->endpoint = std::make_shared<Endpoint>(
-                loops_.at(i), s, tls == contexts.end() ? nullptr : tls->second, slots);
+            if (seat->endpoint == nullptr || tls != contexts.end() ||
+                !(seat->endpoint->settings() == s)) {
+              const auto slots = std::max<uint32_t>(1, (s.max_shards + static_cast<uint32_t>(i)) /
+                                                           static_cast<uint32_t>(loops_.size()));
+              seat->replace(std::make_shared<Endpoint>(
+                  loops_.at(i), s, tls == contexts.end() ? nullptr : tls->second, slots));
+            }
             for (auto& [stream, lane] : state.lanes[s.name]) lane->hurry();
           }
         });
@@ -207,7 +212,7 @@ void Deliver::stop() {
   context_.stopping = true;
   for (size_t i = 0; i < loops_.size(); i++) {
     boost::asio::post(loops_.at(i).context(), [this, i] {
-      for (auto& [name, seat] : states_[i]->seats) seat->endpoint->client().cancel();
+      for (auto& [name, seat] : states_[i]->seats) seat->cancel();
       for (auto& [name, lanes] : states_[i]->lanes) {
         for (auto& [stream, lane] : lanes) lane->hurry();
       }

@@ -38,6 +38,19 @@ std::string first_line(std::string_view body) {
 
 }  // namespace
 
+void Seat::replace(std::shared_ptr<Endpoint> next) {
+  std::erase_if(former, [](const std::weak_ptr<Endpoint>& e) { return e.expired(); });
+  if (endpoint != nullptr) former.push_back(endpoint);
+  endpoint = std::move(next);
+}
+
+void Seat::cancel() {
+  if (endpoint != nullptr) endpoint->client().cancel();
+  for (const auto& weak : former) {
+    if (auto old = weak.lock()) old->client().cancel();
+  }
+}
+
 Lane::Lane(net::Loop& loop, LaneContext& context, std::shared_ptr<Seat> seat,
            journal::StreamId stream)
     : loop_(loop),
@@ -66,7 +79,9 @@ void Lane::wake() {
 }
 
 void Lane::hurry() {
+  if (!running_) return;
   hurried_ = true;
+  leave_trouble();  // until the next attempt has failed
   timer_.cancel();
 }
 
@@ -92,10 +107,16 @@ net::Task<bool> Lane::turn() {
   const uint64_t max_samples = settings.max_samples_per_send;
   Work work;
   work.blocks = context_.journal.next(stream_, cursor->position, max_samples, max_raw);
-  if (work.blocks.empty()) co_return false;
-  if (keep_to_barrier(work.blocks)) {
+  milliseconds look_again{0};
+  if (work.blocks.empty()) {
+    if (!context_.journal.has_blocks(stream_, cursor->position)) co_return false;
+    look_again = kUnreadable;  // the disk: there are blocks, but we cannot see them now
+  } else if (keep_to_barrier(work.blocks)) {
+    look_again = kBarrierPoll;
+  }
+  if (look_again > milliseconds(0)) {
     context_.troubled++;
-    co_await sleep(kBarrierPoll);
+    co_await sleep(look_again);
     context_.troubled--;
     co_return true;
   }
@@ -237,6 +258,7 @@ net::Task<Lane::Outcome> Lane::send_until_settled(const Work& work) {
                    {"error", problem}});
       }
     }
+    if (trouble_ != Verdict::kDelivered && trouble_ != verdict) backoff_.reset();
     enter_trouble(verdict);
     const bool held = verdict == Verdict::kHold;
     const milliseconds wait = backoff_.next(held ? kHoldMin : settings.min_backoff,
@@ -316,7 +338,10 @@ bool Lane::keep_to_barrier(std::vector<journal::BlockRef>& blocks) {
     auto cursor = context_.journal.cursor(destination, sibling);
     if (!cursor) continue;
     const auto pending = context_.journal.next(sibling, cursor->position, 1, 1);
-    if (pending.empty()) continue;
+    if (pending.empty()) {
+      if (context_.journal.has_blocks(sibling, cursor->position)) return true;  // unreadable now
+      continue;
+    }
     const journal::Position barrier = pending.front().position;
     while (!blocks.empty() && blocks.back().position > barrier) blocks.pop_back();
     if (blocks.empty()) return true;

@@ -36,7 +36,13 @@ struct LaneContext {
 struct Seat {
   std::shared_ptr<Destination> destination;
   std::shared_ptr<Endpoint> endpoint;
+  // Former endpoints, while requests of theirs are in flight.
+  std::vector<std::weak_ptr<Endpoint>> former;
   bool removed = false;
+
+  void replace(std::shared_ptr<Endpoint> next);
+  // Fails every request in flight.
+  void cancel();
 };
 
 // (destination, stream): takes blocks from the cursor on, splices them into one request, and does

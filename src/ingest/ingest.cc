@@ -102,8 +102,7 @@ net::Response too_large_response(uint64_t max_body) {
 
 Ingest::Ingest(net::Loops& loops, journal::Journal& journal, metrics::Registry& registry,
                const Clock& clock, const config::Config& config, Stager::Announce announce)
-    : journal_(journal),
-      registry_(registry),
+    : registry_(registry),
       clock_(clock),
       announce_(std::move(announce)),
       shards_(config.journal.shards),
@@ -317,7 +316,6 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
     if (error.code == Code::kLimited) error.code = Code::kUnavailable;
     co_return refuse(loop, source, head, error);
   }
-  TenantMetrics& tenant = tenant_metrics(metrics, admission->tenant);
   Status committed = co_await core.stager.commit();
   if (!committed) {
     const auto reason = committed.error().code == Code::kLimited
@@ -326,14 +324,14 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
     uint64_t refused = 0;
     for (uint64_t n : tally.refused_samples_by) refused += n;
     tally.refused_samples_by[static_cast<size_t>(reason)] += tally.samples - refused;
-    count(tenant, tally, source);
+    count(metrics, admission->tenant, tally);
     // Whatever the journal's trouble is, a sender must retry: 503, never 429, which Prometheus
     // drops by default.
     Error error = committed.error();
     error.code = Code::kUnavailable;
     co_return refuse(loop, source, head, error);
   }
-  count(tenant, tally, source);
+  count(metrics, admission->tenant, tally);
   duration_.observe(static_cast<double>(clock_.monotonic_ns() - started) / 1e9);
 
   if (tally.refused_series == 0) {
@@ -403,7 +401,9 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
   }
 }
 
-void Ingest::count(TenantMetrics& metrics, const Tally& tally, std::string_view source) {
+void Ingest::count(SourceMetrics& source, const std::string& tenant, const Tally& tally) {
+  if (tally.samples == 0) return;
+  TenantMetrics& metrics = tenant_metrics(source, tenant);
   metrics.received->add(tally.samples);
   bool any = false;
   for (size_t i = 0; i < model::kRejectReasons; i++) {
@@ -411,7 +411,7 @@ void Ingest::count(TenantMetrics& metrics, const Tally& tally, std::string_view 
     any = any || tally.refused_samples_by[i] > 0;
   }
   auto all = status_.lock();
-  SourceStatus& status = (*all)[std::string(source)];
+  SourceStatus& status = (*all)[source.name];
   status.received += tally.samples;
   if (!any) return;
   for (size_t i = 0; i < model::kRejectReasons; i++) {
@@ -434,6 +434,9 @@ Ingest::SourceMetrics& Ingest::source_metrics(Core& core, std::string_view sourc
 Ingest::TenantMetrics& Ingest::tenant_metrics(SourceMetrics& source, const std::string& tenant) {
   auto found = source.tenants.find(tenant);
   if (found != source.tenants.end()) return found->second;
+  // A tenant id that only ever sends refused data has no stream, so max_streams does not bound it.
+  constexpr size_t kMaxTenants = 10'000;
+  if (source.tenants.size() >= kMaxTenants && !tenant.empty()) return tenant_metrics(source, "");
   TenantMetrics& made = source.tenants[tenant];
   metrics::Labels labels = {{"source", source.name}, {"tenant", tenant}};
   made.received = &registry_.counter("tollgate_received_samples_total",

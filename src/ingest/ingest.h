@@ -110,9 +110,8 @@ class Ingest final : public net::HttpHandler {
                        const Error& error);
   SourceMetrics& source_metrics(Core& core, std::string_view source);
   TenantMetrics& tenant_metrics(SourceMetrics& source, const std::string& tenant);
-  void count(TenantMetrics& metrics, const Tally& tally, std::string_view source);
+  void count(SourceMetrics& source, const std::string& tenant, const Tally& tally);
 
-  journal::Journal& journal_;
   metrics::Registry& registry_;
   const Clock& clock_;
   const Stager::Announce announce_;

@@ -41,6 +41,9 @@ class Shards {
     return slot;
   }
 
+  // Takes a counter away that turned out to have no stream, so that refused keys cost nothing.
+  void forget(const std::string& key) { counts_.lock()->erase(key); }
+
   // Asks for `wanted` shards for a stream; only under auto, and only upwards. True if it changed.
   bool grow(const std::string& key, uint32_t wanted) {
     if (configured_.load() != 0) return false;

@@ -1,15 +1,20 @@
 #include "ingest/stager.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 
+#include "base/crc32c.h"
 #include "wire/snappy.h"
 
 namespace tollgate::ingest {
 namespace {
 
+constexpr size_t kMaxReplicaBytes = 256;
 constexpr size_t kSpareBuffers = 16;
 constexpr size_t kSpareBytes = 256 * 1024;
 
@@ -31,10 +36,12 @@ Status Stager::select(std::string_view source, std::string_view tenant, std::str
   key_scratch_ += '\0';
   key_scratch_ += tenant;
   key_scratch_ += '\0';
+  const size_t replica_at = key_scratch_.size();
   if (!ha_replica.empty()) {
     key_scratch_ += ha_cluster;
     key_scratch_ += '/';
     key_scratch_ += ha_replica;
+    if (key_scratch_.size() - replica_at > kMaxReplicaBytes) shorten_replica(replica_at);
   }
   if (selected_ != nullptr && key_scratch_ == last_key_ &&
       selected_->lanes.size() == selected_->shards->load(std::memory_order_relaxed)) {
@@ -46,9 +53,12 @@ Status Stager::select(std::string_view source, std::string_view tenant, std::str
     journal::StreamKey base;
     base.tenant = tenant;
     base.source = source;
-    if (!ha_replica.empty()) base.replica = std::string(ha_cluster) + '/' + std::string(ha_replica);
+    base.replica = key_scratch_.substr(replica_at);
     auto stream = make_stream(base, shards_.count(key_scratch_));
-    if (!stream) return stream.error();
+    if (!stream) {
+      if (found == streams_.end()) shards_.forget(key_scratch_);
+      return stream.error();
+    }
     if (found == streams_.end()) {
       found = streams_.emplace(key_scratch_, nullptr).first;
     } else {
@@ -59,6 +69,15 @@ Status Stager::select(std::string_view source, std::string_view tenant, std::str
   selected_ = found->second.get();
   last_key_ = key_scratch_;
   return Ok{};
+}
+
+// A replica's name is part of the stream's key, which is kept: a hostile one must not be long.
+void Stager::shorten_replica(size_t at) {
+  const std::string_view whole = std::string_view(key_scratch_).substr(at);
+  const std::string digest =
+      fmt::format("…{:08x}{:016x}", crc32c(whole), std::hash<std::string_view>()(whole));
+  key_scratch_.resize(at + kMaxReplicaBytes - digest.size());
+  key_scratch_ += digest;
 }
 
 Result<std::unique_ptr<Stager::Stream>> Stager::make_stream(const journal::StreamKey& base,

@@ -107,6 +107,7 @@ class Stager {
   };
 
   Result<std::unique_ptr<Stream>> make_stream(const journal::StreamKey& base, Shards::Count shards);
+  void shorten_replica(size_t at);
   void recycle(Buffer raw);
   void touch(Lane& lane);
   Buffer& open_for(Lane& lane, size_t bytes, uint32_t samples);

@@ -31,6 +31,7 @@ class Impl final : public Journal {
   std::vector<Removed> removed() const override;
   std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
                              uint64_t max_raw_bytes) const override;
+  bool has_blocks(StreamId stream, Position from) const override;
   Status read(const BlockRef& block, Buffer& out) const override;
   std::optional<Cursor> cursor(const std::string& destination, StreamId stream) const override;
   bool settle(const std::string& destination, const BlockRef& block,

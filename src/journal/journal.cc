@@ -165,6 +165,12 @@ std::vector<BlockRef> Impl::next(StreamId stream, Position from, uint64_t max_sa
   }
 }
 
+bool Impl::has_blocks(StreamId stream, Position from) const {
+  auto state = state_.lock();
+  const State::Stream* s = state->stream(stream);
+  return s != nullptr && !s->extents.empty() && s->extents.back().end > from;
+}
+
 std::shared_ptr<const Rows> Impl::rows_of(const State::Missing& missing) const {
   const Segment& segment = *missing.extent.segment;
   auto file = file_of(missing.extent.segment);

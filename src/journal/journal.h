@@ -141,6 +141,9 @@ class Journal {
   // as samples_before above the cursor's settled(); settle() accounts for them.
   virtual std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
                                      uint64_t max_raw_bytes) const = 0;
+  // Whether there are blocks at or after `from`, from memory alone: true with an empty next() means
+  // that the disk cannot be read now.
+  virtual bool has_blocks(StreamId stream, Position from) const = 0;
   // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged
   // (settle it as DropReason::kCorrupt), kUnavailable if it was removed (look at
   // the cursor again: it has moved) or cannot be read now; `out` is then as before.

@@ -88,6 +88,39 @@ TEST_F(JournalRetention, TotalsSurviveTheRemovalOfAllBlocks) {
   EXPECT_EQ(journal_->stats().corrupt_records, 0u);
 }
 
+TEST_F(JournalRetention, TotalsSurviveARemovalThatNoCheckpointPreceded) {
+  options_.max_size = 50'000;
+  destinations_ = {};
+  open();
+  const StreamId b = journal_->intern(key_of(2)).value();
+  ASSERT_TRUE(append_one(*journal_, b, "only one", 7).ok());
+  fill(200);  // makes room for itself at once; the clock stands still
+  ASSERT_TRUE(contents_of(*journal_, b).empty());
+  crash(fs_, journal_, Crash::kKill);
+  open();
+  uint64_t accepted = 0;
+  for (const StreamTotals& total : journal_->streams()) {
+    if (total.key == key_of(2)) accepted = total.accepted;
+  }
+  EXPECT_EQ(accepted, 7u);
+}
+
+TEST_F(JournalRetention, CursorsAreDurableBeforeASegmentGoes) {
+  options_.max_size = 50'000;
+  open();
+  for (int i = 0; i < 200; i++) {
+    fill(1);
+    settle_all("thanos");
+    settle_all("amp");
+  }
+  crash(fs_, journal_, Crash::kKill);
+  open();
+  settle_all("thanos");
+  const auto cursor = journal_->cursor("thanos", a_);
+  EXPECT_EQ(cursor->delivered, 2000u);
+  EXPECT_EQ(dropped(*cursor, DropReason::kCorrupt), 0u);
+}
+
 TEST_F(JournalRetention, SmallSegmentRollsByAgeAndGoes) {
   open();
   fill(1);
