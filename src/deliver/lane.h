@@ -103,7 +103,6 @@ class Lane : public std::enable_shared_from_this<Lane> {
   bool running_ = false;
   bool again_ = false;                     // woken while running
   bool hurried_ = false;                   // do not sleep now
-  bool blocked_ = false;                   // waits for a sibling
   uint64_t learned_max_raw_ = UINT64_MAX;  // from 413 answers
   uint64_t random_;
   int64_t window_start_ns_ = 0;  // saturation: busy time in a window
