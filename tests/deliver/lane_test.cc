@@ -405,6 +405,35 @@ TEST_F(LaneTest, ALaneThatCannotKeepUpAsksForTwiceItsShards) {
   ASSERT_TRUE(settled(id));
 }
 
+TEST_F(LaneTest, AReloadThatChangesNothingKeepsTheConnection) {
+  const auto id = stream();
+  configure();
+  append(id, 0, 9);
+  ASSERT_TRUE(settled(id));
+  ASSERT_EQ(server_->connections(), 1u);
+  for (int i = 0; i < 5; i++) {
+    ASSERT_TRUE(deliver_->configure(config_).ok());
+    append(id, 10 * i + 10, 10 * i + 19);
+    ASSERT_TRUE(settled(id));
+  }
+  EXPECT_EQ(server_->connections(), 1u);
+  EXPECT_EQ(destination_.delivered(), fields(0, 59));
+}
+
+TEST_F(LaneTest, StopDoesNotWaitForARequestUnderFormerSettings) {
+  const auto id = stream();
+  destination_.slow_down(1h);
+  configure();
+  append(id, 0, 9);
+  ASSERT_TRUE(destination_.wait([&] { return server_->connections() == 1; }));
+  remote().url.target = "/elsewhere";
+  ASSERT_TRUE(deliver_->configure(config_).ok());
+  const auto before = std::chrono::steady_clock::now();
+  deliver_->stop();
+  // Its patience with requests that cannot be cancelled is 5 s.
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 4s);
+}
+
 TEST_F(LaneTest, ARemovedDestinationIsForgottenAndCounted) {
   const auto id = stream();
   for (int i = 0; i < 100'000; i++) destination_.answer(503);

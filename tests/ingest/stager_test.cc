@@ -13,10 +13,16 @@
 namespace tollgate::ingest {
 namespace {
 
+std::string varint(size_t n) {
+  std::string out;
+  for (; n >= 0x80; n >>= 7) out += static_cast<char>(n | 0x80);
+  return out + static_cast<char>(n);
+}
+
 std::string label(const std::string& name, const std::string& value) {
-  std::string body = std::string("\x0a") + static_cast<char>(name.size()) + name + "\x12" +
-                     static_cast<char>(value.size()) + value;
-  return std::string("\x0a") + static_cast<char>(body.size()) + body;
+  const std::string body =
+      "\x0a" + varint(name.size()) + name + "\x12" + varint(value.size()) + value;
+  return "\x0a" + varint(body.size()) + body;
 }
 
 // A TimeSeries field {__name__="m", id="<id>", …} with one sample.
@@ -28,8 +34,8 @@ std::string series(int id, const std::string& replica = "") {
   const double value = id;
   const std::string sample =
       "\x09" + std::string(reinterpret_cast<const char*>(&value), 8) + "\x10\x01";
-  body += std::string("\x12") + static_cast<char>(sample.size()) + sample;
-  return std::string("\x0a") + static_cast<char>(body.size()) + body;
+  body += "\x12" + varint(sample.size()) + sample;
+  return "\x0a" + varint(body.size()) + body;
 }
 
 class StagerTest : public testing::Test {
@@ -130,7 +136,9 @@ class StagerTest : public testing::Test {
   InflightBytes inflight_{0};
   std::atomic<int> announced_{0};
   std::atomic<int> commits_{0};
-  Stager::Announce announce_ = [this](journal::StreamId, const journal::StreamKey&) {
+  std::string last_replica_;
+  Stager::Announce announce_ = [this](journal::StreamId, const journal::StreamKey& key) {
+    last_replica_ = key.replica;
     announced_++;
   };
   std::unique_ptr<Stager> stager_;
@@ -190,6 +198,13 @@ TEST_F(StagerTest, ReplicasAreStreamsOfTheirOwn) {
   EXPECT_EQ(stored(key("blue/a")), series(1, "a") + series(3, "a"));
   EXPECT_EQ(stored(key("blue/b")), series(2, "b"));
   EXPECT_EQ(stored(key()), series(4));
+}
+
+TEST_F(StagerTest, AHostileReplicaNameIsNotKeptWhole) {
+  const std::string a(100'000, 'a');
+  ASSERT_TRUE(submit(series(1, a + "1") + series(2, a + "2") + series(3, a + "1")).get());
+  EXPECT_EQ(announced_, 2) << "long names that differ are streams of their own";
+  EXPECT_LE(last_replica_.size(), 256u);
 }
 
 TEST_F(StagerTest, ASeriesStaysOnItsShardAndShardsMayGrow) {
