@@ -53,6 +53,12 @@ class Impl final : public Journal {
     Done done;
     uint64_t bytes = 0;  // of its block records
   };
+  // What the requests admitted to one write will need.
+  struct Planned {
+    uint64_t bytes = 0;
+    uint64_t key_bytes = 0;
+    size_t blocks = 0;
+  };
   struct Queue {
     std::deque<Request> requests;
     std::vector<std::promise<Status>> checkpoints;
@@ -91,7 +97,7 @@ class Impl final : public Journal {
   Work wait_for_work();
   void tick();
   void commit(std::vector<Request>& batch);
-  bool admit(Request& request, uint64_t& planned);
+  bool admit(const Options& options, Request& request, Planned& planned);
   Status write(std::vector<Request*>& batch, std::vector<BlockRef>& written);
   void publish(const std::vector<BlockRef>& written);
   Status make_room(const Options& options, uint64_t bytes);

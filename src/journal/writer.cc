@@ -142,9 +142,14 @@ void Impl::commit(std::vector<Request>& batch) {
     if (auto s = write_checkpoint(); !s) fail(s.error());
   }
   std::vector<Request*> admitted;
-  uint64_t planned = 0;
+  Planned planned;
   for (Request& request : batch) {
-    if (admit(request, planned)) admitted.push_back(&request);
+    if (admit(options, request, planned)) admitted.push_back(&request);
+  }
+  if (!healthy_) {
+    // Making room for a later request may have failed after an earlier one was admitted.
+    for (Request* request : admitted) request->done(refusal());
+    return;
   }
   if (admitted.empty()) return;
   uint64_t used;
@@ -154,7 +159,7 @@ void Impl::commit(std::vector<Request>& batch) {
   }
   std::vector<BlockRef> written;
   Status status = Ok{};
-  if (active_blocks_ > 0 && used + planned > segment_limit(options)) status = roll();
+  if (active_blocks_ > 0 && used + planned.bytes > segment_limit(options)) status = roll();
   if (status.ok()) status = write(admitted, written);
   if (status.ok() && options.sync == Sync::kAlways) status = sync_file();
   if (!status) {
@@ -175,12 +180,14 @@ void Impl::commit(std::vector<Request>& batch) {
   for (const Observer& observer : *observers) observer(streams);
 }
 
-bool Impl::admit(Request& request, uint64_t& planned) {
+bool Impl::admit(const Options& options, Request& request, Planned& planned) {
   if (!healthy_) {
     request.done(refusal());
     return false;
   }
-  uint64_t bytes = request.bytes;
+  Planned next = planned;
+  next.bytes += request.bytes;
+  next.blocks += request.blocks.size();
   {
     auto state = state_.lock();
     for (const NewBlock& block : request.blocks) {
@@ -190,18 +197,21 @@ bool Impl::admit(Request& request, uint64_t& planned) {
                                fmt::format("journal stream {} was never interned", block.stream)));
         return false;
       }
-      // Its descriptor, if it is new to the segment.
-      bytes += format::kRecordHeaderSize + encoded_size(stream->key);
+      // Its descriptor, in case it is new to the segment.
+      next.bytes += format::kRecordHeaderSize + encoded_size(stream->key);
+      next.key_bytes += encoded_size(stream->key);
     }
   }
-  const uint64_t footer =
-      footer_size(described_.size() + request.blocks.size(), described_bytes_ + bytes,
-                  active_blocks_ + request.blocks.size());
-  if (auto s = make_room(*options_.lock(), planned + bytes + footer); !s) {
+  // Both the active segment's footer and, if it has to be rolled first, the next one's.
+  const uint64_t footers =
+      footer_size(described_.size() + next.blocks, described_bytes_ + next.key_bytes,
+                  active_blocks_ + next.blocks) +
+      footer_size(0, 0, 0) + format::kSegmentHeaderSize;
+  if (auto s = make_room(options, next.bytes + footers); !s) {
     request.done(s.error());
     return false;
   }
-  planned += bytes;
+  planned = next;
   return true;
 }
 

@@ -236,6 +236,16 @@ TEST_F(JournalRetention, RequestLargerThanTheJournalIsRefusedAndHarmsNothing) {
   }
 }
 
+TEST_F(JournalRetention, DropOldestMakesRoomWhenTheOnlySegmentIsTheActiveOne) {
+  options_.max_size = 50'000;
+  options_.on_full = OnFull::kDropOldest;
+  open();
+  for (int i = 0; i < 5; i++) fill(1, 30'000);
+  EXPECT_EQ(contents_of(*journal_, a_).size(), 1u);
+  EXPECT_EQ(dropped(*journal_->cursor("amp", a_), DropReason::kJournalFull), 40u);
+  EXPECT_LE(journal_->stats().size_bytes, options_.max_size);
+}
+
 TEST_F(JournalRetention, LimitsMayChangeWhileRunning) {
   options_.max_size = 20'000;
   open();
