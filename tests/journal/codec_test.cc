@@ -49,6 +49,10 @@ TEST(JournalCodec, RecordHeaderAtAnotherPositionIsRefused) {
   EXPECT_FALSE(decode_record_header(bytes, 0));
 }
 
+TEST(JournalCodec, PayloadAtAnotherPositionIsRefused) {
+  EXPECT_NE(payload_crc("elements", 4096), payload_crc("elements", 4097));
+}
+
 TEST(JournalCodec, EveryFlippedBitOfARecordHeaderIsNoticed) {
   char bytes[format::kRecordHeaderSize];
   encode(sample_header(), 99, bytes);
