@@ -168,7 +168,7 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin")
     parser.add_argument("--corpus", type=pathlib.Path, default=ROOT / "bench/corpus")
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--destinations", default="1,2,3")
     parser.add_argument("--sync", default="always")
     parser.add_argument("--outage", type=float, default=0, help="seconds; after the measurement")
