@@ -82,7 +82,7 @@ Status Deliver::configure(const config::Config& config) {
   std::vector<journal::StreamId> streams;
   {
     auto known_streams = streams_.lock();
-    for (const auto& [stream, key] : known_streams->keys) streams.push_back(stream);
+    for (const auto& [stream, place] : known_streams->places) streams.push_back(stream);
   }
 
   for (size_t i = 0; i < loops_.size(); i++) {
@@ -126,19 +126,20 @@ Status Deliver::configure(const config::Config& config) {
 
 void Deliver::announce(journal::StreamId stream, const journal::StreamKey& key) {
   auto streams = streams_.lock();
-  if (!streams->keys.emplace(stream, key).second) return;
-  streams->groups[group_of(key)].push_back(stream);
+  const auto [place, is_new] = streams->places.try_emplace(stream);
+  if (!is_new) return;
+  Group& group = streams->groups[group_of(key)];
+  place->second = {key.generation, &group};
+  group[key.generation].push_back(stream);
 }
 
 std::vector<journal::StreamId> Deliver::siblings(journal::StreamId stream) const {
   auto streams = streams_.lock();
   std::vector<journal::StreamId> out;
-  const auto own = streams->keys.find(stream);
-  if (own == streams->keys.end()) return out;
-  const auto& group = streams->groups[group_of(own->second)];
-  if (group.size() == own->second.shards) return out;
-  for (const journal::StreamId other : group) {
-    if (streams->keys[other].generation != own->second.generation) out.push_back(other);
+  const auto own = streams->places.find(stream);
+  if (own == streams->places.end() || own->second.group->size() == 1) return out;
+  for (const auto& [generation, others] : *own->second.group) {
+    if (generation != own->second.generation) out.insert(out.end(), others.begin(), others.end());
   }
   return out;
 }
@@ -177,7 +178,7 @@ bool Deliver::drain(std::chrono::milliseconds deadline) {
   std::vector<journal::StreamId> all;
   {
     auto streams = streams_.lock();
-    for (const auto& [stream, key] : streams->keys) all.push_back(stream);
+    for (const auto& [stream, place] : streams->places) all.push_back(stream);
   }
   wake(all);
   std::vector<std::future<void>> woken;

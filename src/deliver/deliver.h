@@ -60,9 +60,16 @@ class Deliver {
     std::map<std::string, std::shared_ptr<Seat>> seats;
     std::map<std::string, std::unordered_map<journal::StreamId, std::shared_ptr<Lane>>> lanes;
   };
+  // The streams of one (source, tenant, replica), by their number of shards. Lanes that never had a
+  // block may be missing, so that how many there are says nothing.
+  using Group = std::map<uint32_t, std::vector<journal::StreamId>>;
   struct Streams {
-    std::unordered_map<journal::StreamId, journal::StreamKey> keys;
-    std::unordered_map<std::string, std::vector<journal::StreamId>> groups;
+    struct Place {
+      uint32_t generation;
+      Group* group;  // in `groups`, whose elements stay where they are
+    };
+    std::unordered_map<journal::StreamId, Place> places;
+    std::unordered_map<std::string, Group> groups;
   };
   struct Known {
     std::shared_ptr<Destination> destination;

@@ -16,8 +16,8 @@ using Position = uint64_t;
 using StreamId = uint32_t;
 
 // One unit of order: data that may share an outgoing request and that is delivered in sequence.
-// `generation` and `shards` let a stream change its number of shards: lanes of generation g + 1
-// start at a destination only when all lanes of generation g have drained there.
+// `generation` tells the streams of one (tenant, source, replica) with different numbers of shards
+// apart; between them, the order is that of positions (decision 5).
 struct StreamKey {
   std::string tenant;
   std::string source;
