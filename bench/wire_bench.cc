@@ -95,6 +95,20 @@ void BM_Unpack(benchmark::State& state) {
 }
 BENCHMARK(BM_Unpack);
 
+void BM_UnpackGoogle(benchmark::State& state) {
+  std::string raw(1 << 20, '\0');
+  for (auto _ : state) {
+    for (const Body& body : corpus().bodies) {
+      if (!snappy::RawUncompress(body.packed.data(), body.packed.size(), raw.data())) {
+        state.SkipWithError("corrupt");
+      }
+      benchmark::DoNotOptimize(raw.data());
+    }
+  }
+  report(state);
+}
+BENCHMARK(BM_UnpackGoogle);
+
 void BM_Pack(benchmark::State& state) {
   Buffer out;
   size_t bytes = 0;
