@@ -356,7 +356,7 @@ net::Task<net::Response> Ingest::on_request(net::Loop& loop, const net::RequestH
 // Hot: the per-series loop. Budget: the walk (bench/wire_bench.cc) plus two calls a series.
 Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tally) {
   const config::Source& source = *admission.source;
-  core.stager.begin();
+  core.stager.begin(source.name, admission.tenant);
   wire::HaLabels ha;
   ha.cluster = source.ha.cluster_label;
   ha.replica = source.ha.replica_label;
@@ -365,11 +365,7 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
     switch (core.walker.next()) {
       case wire::Step::kSeries: {
         const wire::SeriesHead& head = core.walker.series();
-        if (auto s =
-                core.stager.select(source.name, admission.tenant, head.ha_cluster, head.ha_replica);
-            !s) {
-          return s;
-        }
+        if (auto s = core.stager.select(head.ha_cluster, head.ha_replica); !s) return s;
         core.stager.add_series(core.walker);
         tally.series++;
         tally.samples += head.samples + head.histograms;
@@ -390,7 +386,7 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
         break;
       }
       case wire::Step::kOther:
-        if (auto s = core.stager.select(source.name, admission.tenant, {}, {}); !s) return s;
+        if (auto s = core.stager.select({}, {}); !s) return s;
         core.stager.add_other(core.walker);
         break;
       case wire::Step::kMalformed:

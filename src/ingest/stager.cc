@@ -26,15 +26,31 @@ Stager::Stager(net::Loop& loop, journal::Journal& journal, Shards& shards, Infli
 
 Stager::~Stager() { *alive_ = false; }
 
-void Stager::begin() { TG_CHECK(touched_.empty()); }
+void Stager::begin(std::string_view source, std::string_view tenant) {
+  TG_CHECK(touched_.empty());
+  source_ = source;
+  tenant_ = tenant;
+  selected_ = nullptr;
+}
 
-Status Stager::select(std::string_view source, std::string_view tenant, std::string_view ha_cluster,
-                      std::string_view ha_replica) {
+// Hot: once a series, nearly always for the stream of the one before.
+Status Stager::select(std::string_view ha_cluster, std::string_view ha_replica) {
+  if (__builtin_expect(selected_ != nullptr && ha_replica == selected_replica_ &&
+                           ha_cluster == selected_cluster_ &&
+                           selected_->lanes.size() ==
+                               selected_->shards->load(std::memory_order_relaxed),
+                       1)) {
+    return Ok{};
+  }
+  return select_other(ha_cluster, ha_replica);
+}
+
+Status Stager::select_other(std::string_view ha_cluster, std::string_view ha_replica) {
   // '\0' cannot occur in tenants or configured names; a replica value with one only makes a
   // stream of its own.
-  key_scratch_.assign(source);
+  key_scratch_.assign(source_);
   key_scratch_ += '\0';
-  key_scratch_ += tenant;
+  key_scratch_ += tenant_;
   key_scratch_ += '\0';
   const size_t replica_at = key_scratch_.size();
   if (!ha_replica.empty()) {
@@ -43,16 +59,12 @@ Status Stager::select(std::string_view source, std::string_view tenant, std::str
     key_scratch_ += ha_replica;
     if (key_scratch_.size() - replica_at > kMaxReplicaBytes) shorten_replica(replica_at);
   }
-  if (selected_ != nullptr && key_scratch_ == last_key_ &&
-      selected_->lanes.size() == selected_->shards->load(std::memory_order_relaxed)) {
-    return Ok{};
-  }
   selected_ = nullptr;
   auto found = streams_.find(key_scratch_);
   if (found == streams_.end() || found->second->lanes.size() != found->second->shards->load()) {
     journal::StreamKey base;
-    base.tenant = tenant;
-    base.source = source;
+    base.tenant = tenant_;
+    base.source = source_;
     base.replica = key_scratch_.substr(replica_at);
     auto stream = make_stream(base, shards_.count(key_scratch_));
     if (!stream) {
@@ -67,7 +79,9 @@ Status Stager::select(std::string_view source, std::string_view tenant, std::str
     found->second = std::move(stream).value();
   }
   selected_ = found->second.get();
-  last_key_ = key_scratch_;
+  // Hostile values are not kept: they differ from this, and take the long way.
+  selected_cluster_ = ha_cluster.substr(0, kMaxReplicaBytes + 1);
+  selected_replica_ = ha_replica.substr(0, kMaxReplicaBytes + 1);
   return Ok{};
 }
 

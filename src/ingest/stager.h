@@ -52,10 +52,10 @@ class Stager {
 
   void configure(Options options) { options_ = options; }
 
-  void begin();
+  // A request of `source` for `tenant`; both live until its commit() or rollback().
+  void begin(std::string_view source, std::string_view tenant);
   // Chooses the stream of the series that follow. kLimited naming journal.max_streams.
-  Status select(std::string_view source, std::string_view tenant, std::string_view ha_cluster,
-                std::string_view ha_replica);
+  Status select(std::string_view ha_cluster, std::string_view ha_replica);
   // Adds the walker's current series (or, for `other`, metadata and unknown fields) to the
   // selected stream.
   void add_series(const wire::Walker& walker);
@@ -106,6 +106,7 @@ class Stager {
     uint64_t bytes = 0;
   };
 
+  Status select_other(std::string_view ha_cluster, std::string_view ha_replica);
   Result<std::unique_ptr<Stream>> make_stream(const journal::StreamKey& base, Shards::Count shards);
   void shorten_replica(size_t at);
   void recycle(Buffer raw);
@@ -124,9 +125,13 @@ class Stager {
   Options options_;
 
   std::unordered_map<std::string, std::unique_ptr<Stream>> streams_;
-  std::string key_scratch_;
-  std::string last_key_;
+  // The request being staged, and the stream of its series.
+  std::string_view source_;
+  std::string_view tenant_;
   Stream* selected_ = nullptr;
+  std::string selected_cluster_;  // what it was selected by
+  std::string selected_replica_;
+  std::string key_scratch_;
 
   // Streams whose shard count has changed, until their last data is sealed.
   std::vector<std::unique_ptr<Stream>> retired_;

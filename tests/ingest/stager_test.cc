@@ -64,18 +64,18 @@ class StagerTest : public testing::Test {
   // Stages the series of one request and, unless told not to, commits them, on the loop.
   net::Task<bool> request(std::string body, bool commit) {
     Stager& stager = *stager_;
-    stager.begin();
+    stager.begin("blue", "team");
     walker_.begin(body, plan_, wire::HaLabels{"cluster", "prometheus_replica"});
     for (bool more = true; more;) {
       switch (walker_.next()) {
         case wire::Step::kSeries: {
           const auto& head = walker_.series();
-          EXPECT_TRUE(stager.select("blue", "team", head.ha_cluster, head.ha_replica).ok());
+          EXPECT_TRUE(stager.select(head.ha_cluster, head.ha_replica).ok());
           stager.add_series(walker_);
           break;
         }
         case wire::Step::kOther:
-          EXPECT_TRUE(stager.select("blue", "team", {}, {}).ok());
+          EXPECT_TRUE(stager.select({}, {}).ok());
           stager.add_other(walker_);
           break;
         case wire::Step::kEnd:
