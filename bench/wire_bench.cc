@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "prometheus/remote.pb.h"
+#include "wire/packer.h"
 #include "wire/snappy.h"
 #include "wire/walker.h"
 
@@ -111,12 +112,13 @@ BENCHMARK(BM_UnpackGoogle);
 
 void BM_Pack(benchmark::State& state) {
   Buffer out;
+  Packer packer;
   size_t bytes = 0;
   for (auto _ : state) {
     bytes = 0;
     for (const Body& body : corpus().bodies) {
       out.clear();
-      pack_elements(body.raw, out);
+      packer.pack(body.raw, out);
       bytes += out.size();
     }
   }
@@ -221,6 +223,7 @@ void BM_Gateway(benchmark::State& state) {
   Buffer raw;
   Buffer out[4];
   Buffer packed;
+  Packer packer;
   size_t bytes = 0;
   for (auto _ : state) {
     bytes = 0;
@@ -229,7 +232,7 @@ void BM_Gateway(benchmark::State& state) {
       walk(walker, raw.view(), two_labels(), out, shards);
       packed.clear();
       for (size_t i = 0; i < shards; i++) {
-        pack_elements(out[i].view(), packed);
+        packer.pack(out[i].view(), packed);
         out[i].clear();
       }
       bytes += packed.size();

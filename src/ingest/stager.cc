@@ -9,7 +9,6 @@
 #include <functional>
 
 #include "base/crc32c.h"
-#include "wire/snappy.h"
 
 namespace tollgate::ingest {
 namespace {
@@ -236,7 +235,7 @@ void Stager::seal(Lane& lane, std::vector<journal::NewBlock>& out) {
     const std::string_view raw = lane.raw.view().substr(start, cut.end - start);
     start = cut.end;
     packed_.clear();
-    wire::pack_elements(raw, packed_);
+    packer_.pack(raw, packed_);
     journal::NewBlock block;
     block.stream = lane.stream;
     block.elements.append(packed_.view());

@@ -15,13 +15,15 @@
 #include "ingest/shards.h"
 #include "journal/journal.h"
 #include "net/loop.h"
+#include "wire/packer.h"
 #include "wire/walker.h"
 
 namespace tollgate::ingest {
 
-// Blocks are cut at this many decoded bytes: one snappy fragment, so the ratio is the best the
-// format gives, and the smallest unit that a destination can be sent without re-encoding.
-inline constexpr size_t kBlockBytes = 64 * 1024;
+// Blocks are cut at this many decoded bytes, or at the smallest max_samples_per_send, which is
+// usually less: a full block is one request. The smallest unit that a destination can be sent
+// without re-encoding, and that damage on disk can take.
+inline constexpr size_t kBlockBytes = 512 * 1024;
 
 // Bytes that were accepted but are not durable yet, over all cores: what ingest.max_inflight_size
 // limits.
@@ -139,6 +141,7 @@ class Stager {
   std::vector<Lane*> touched_;
   std::vector<Lane*> dirty_;
   std::vector<Buffer> spare_;  // raw buffers between uses
+  wire::Packer packer_;
   Buffer packed_;              // scratch for compression
 
   std::shared_ptr<Batch> next_;     // collects

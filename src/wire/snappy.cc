@@ -1,14 +1,12 @@
 #include "wire/snappy.h"
 
-#include <snappy-sinksource.h>
-#include <snappy.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
 
+#include "wire/packer.h"
 #include "wire/proto_bytes.h"
 
 namespace tollgate::wire {
@@ -163,28 +161,6 @@ bool decode(std::string_view elements, char* out, char* const out_end) {
 }
 static_assert(std::endian::native == std::endian::little, "lengths are read as they lie");
 
-// Appends what Google's encoder writes to a Buffer, without the preamble that comes first.
-class ElementSink final : public snappy::Sink {
- public:
-  ElementSink(size_t preamble, Buffer& out) : preamble_(preamble), out_(out) {}
-  char* GetAppendBuffer(size_t length, char* scratch) override {
-    return preamble_ > 0 ? scratch : out_.grow(length);
-  }
-  void Append(const char* bytes, size_t n) override {
-    const size_t skipped = std::min(n, preamble_);
-    preamble_ -= skipped;
-    if (bytes == out_.data() + out_.size()) {
-      out_.commit(n);  // written in place
-    } else {
-      out_.append({bytes + skipped, n - skipped});
-    }
-  }
-
- private:
-  size_t preamble_;  // bytes of it still to come
-  Buffer& out_;
-};
-
 }  // namespace
 
 Result<uint64_t> declared_length(std::string_view block, uint64_t limit) {
@@ -225,14 +201,7 @@ Status unpack_elements(std::string_view elements, uint64_t raw_length, Buffer& o
   return Ok{};
 }
 
-// Hot: bench/wire_bench.cc, BM_Pack. An encoder of our own with a table that is kept from call to
-// call was no faster and 1 % less dense, so the library's few allocations a block stay.
-void pack_elements(std::string_view raw, Buffer& out) {
-  TG_CHECK(raw.size() <= std::numeric_limits<uint32_t>::max());
-  snappy::ByteArraySource source(raw.data(), raw.size());
-  ElementSink sink(varint_size(raw.size()), out);
-  snappy::Compress(&source, &sink);
-}
+void pack_elements(std::string_view raw, Buffer& out) { Packer().pack(raw, out); }
 
 void append_preamble(uint64_t raw_length, std::string& out) {
   TG_CHECK(raw_length <= std::numeric_limits<uint32_t>::max());

@@ -22,7 +22,8 @@ Result<uint64_t> declared_length(std::string_view block, uint64_t limit);
 // bytes, with the framed format ("sNaPpY") named when that is what was sent.
 Status unpack(std::string_view block, uint64_t limit, Buffer& out);
 
-// Appends the element stream of `raw` (a snappy block without its length) to `out`.
+// Appends the element stream of `raw` (a snappy block without its length) to `out`. Who packs often
+// keeps a Packer instead.
 void pack_elements(std::string_view raw, Buffer& out);
 
 // Appends the length preamble of a block that decodes to `raw_length` bytes (at most 2^32-1).
