@@ -34,11 +34,11 @@ void Stager::begin(std::string_view source, std::string_view tenant) {
 
 // Hot: once a series, nearly always for the stream of the one before.
 Status Stager::select(std::string_view ha_cluster, std::string_view ha_replica) {
-  if (__builtin_expect(selected_ != nullptr && ha_replica == selected_replica_ &&
-                           ha_cluster == selected_cluster_ &&
-                           selected_->lanes.size() ==
-                               selected_->shards->load(std::memory_order_relaxed),
-                       1)) {
+  if (__builtin_expect(
+          selected_ != nullptr && ha_replica == selected_replica_ &&
+              ha_cluster == selected_cluster_ &&
+              selected_->lanes.size() == selected_->shards->load(std::memory_order_relaxed),
+          1)) {
     return Ok{};
   }
   return select_other(ha_cluster, ha_replica);

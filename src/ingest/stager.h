@@ -142,7 +142,7 @@ class Stager {
   std::vector<Lane*> dirty_;
   std::vector<Buffer> spare_;  // raw buffers between uses
   wire::Packer packer_;
-  Buffer packed_;              // scratch for compression
+  Buffer packed_;  // scratch for compression
 
   std::shared_ptr<Batch> next_;     // collects
   std::shared_ptr<Batch> current_;  // with the journal

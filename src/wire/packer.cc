@@ -11,9 +11,9 @@
 namespace tollgate::wire {
 namespace {
 
-constexpr uint32_t kWindow = 65536;       // a copy in three bytes reaches back less than this
-constexpr uint32_t kNearOffset = 2048;    // below it, 4 to 11 bytes cost two
-constexpr size_t kMostCopy = 64;          // bytes that one copy stands for
+constexpr uint32_t kWindow = 65536;         // a copy in three bytes reaches back less than this
+constexpr uint32_t kNearOffset = 2048;      // below it, 4 to 11 bytes cost two
+constexpr size_t kMostCopy = 64;            // bytes that one copy stands for
 constexpr size_t kMargin = kMostCopy + 16;  // so many bytes before the end, the search stops
 
 static_assert(std::endian::native == std::endian::little, "offsets are written as they lie");

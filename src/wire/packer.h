@@ -11,9 +11,10 @@ namespace tollgate::wire {
 
 // The snappy encoder of blocks. Google's cuts its input into fragments of 64 KiB that know nothing
 // of each other; this one goes through the whole block with one window of 64 KiB, so that a block
-// of 500 KB comes out 5 % smaller, at the same cost. Greedy, as Google's: a hash of four bytes finds
-// the latest place that began the same way, and the longer nothing is found, the longer the steps.
-// Whatever the bytes are, the output is at most snappy::MaxCompressedLength(raw.size()) long.
+// of 500 KB comes out 5 % smaller, at the same cost. Greedy, as Google's: a hash of four bytes
+// finds the latest place that began the same way, and the longer nothing is found, the longer the
+// steps. Whatever the bytes are, the output is at most snappy::MaxCompressedLength(raw.size())
+// long.
 //
 // Owner and threads: one thread at a time. Memory: 32 KB, kept from call to call; nothing else is
 // allocated. Cost and ratio: bench/wire_bench.cc, BM_Pack against BM_PackGoogle.

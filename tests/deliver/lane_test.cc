@@ -387,8 +387,8 @@ TEST_F(LaneTest, AReshardedStreamKeepsItsOrder) {
   EXPECT_LT(all.find(fields(20, 29)), all.find(fields(30, 39)));
 }
 
-// A lane of which no block was ever written is not known after a restart, so that the streams of two
-// shard counts may add up to one of them: they are still siblings.
+// A lane of which no block was ever written is not known after a restart, so that the streams of
+// two shard counts may add up to one of them: they are still siblings.
 TEST_F(LaneTest, AReshardedStreamKeepsItsOrderAlsoWithoutALaneThatNeverHadABlock) {
   for (int i = 0; i < 50; i++) destination_.answer(503);
   const auto one = stream(1, 0);
