@@ -16,7 +16,7 @@
 namespace tollgate::journal {
 
 // The Journal over segment files. Public methods are in journal.cc, opening in recovery.cc, the
-// thread in writer.cc.
+// journal's thread in writer.cc, the housekeeper's in housekeeping.cc.
 class Impl final : public Journal {
  public:
   Impl(Options options, fs::FileSystem& fs, const Clock& clock);
@@ -84,6 +84,31 @@ class Impl final : public Journal {
   struct OpenFiles {
     std::deque<std::weak_ptr<Segment>> order;  // oldest first
   };
+  // A segment whose footer is written but not synced.
+  struct Sealed {
+    SegmentPtr segment;
+    std::shared_ptr<fs::File> file;
+    uint64_t size = 0;
+  };
+  // What the journal's thread asks the housekeeper for.
+  struct Chores {
+    std::vector<Sealed> sealed;
+    std::vector<std::promise<Status>> checkpoints;
+    bool prepare = false;  // the next segment's file
+    bool stopping = false;
+    bool empty() const { return sealed.empty() && checkpoints.empty() && !prepare && !stopping; }
+  };
+  // The file of the next segment, under the name `spare`: created and synced, without contents.
+  struct Spare {
+    bool ready = false;
+    bool wanted = false;  // asked for, not yet there
+  };
+  // Held while cursors are written and segments are removed, by whichever thread does it; the
+  // functions that take a House& rely on it.
+  struct House {
+    uint64_t written_version = 0;
+    bool checkpoint_exists = false;
+  };
 
   // --- recovery.cc, before the thread starts
   Status recover();
@@ -102,17 +127,31 @@ class Impl final : public Journal {
   void publish(const std::vector<BlockRef>& written);
   Status make_room(const Options& options, uint64_t bytes);
   Status sync_file();
+  Status sync_commit();
   Status roll();
   Status seal();
-  Status create_segment(bool reserve);
+  enum class Creation { kFirst, kNext, kHealing };
+  Status create_segment(Creation why);
+  Result<std::shared_ptr<fs::File>> build_segment(Creation why, Position base,
+                                                  const std::string& path);
+  void want_spare(const Options& options);
+  void discard_spare();
   void fail(const Error& error);
   void try_reopen();
-  Status write_checkpoint();
-  void remove_expired();
-  // Removes the oldest segment if every destination is through with it. False if not.
-  bool remove_settled();
-  Status remove_oldest();
   Error refusal() const;
+
+  // --- housekeeping.cc, on the housekeeper's thread
+  void keep_house();
+  void do_chores(Chores& chores);
+  void on_schedule();
+  void finish_seal(const Sealed& sealed);
+  void prepare_spare();
+  // ... and on any thread that holds the house.
+  Status write_checkpoint(House& house);
+  void remove_expired(House& house);
+  // Removes the oldest segment if every destination is through with it. False if not.
+  bool remove_settled(House& house);
+  Status remove_oldest(House& house);
 
   // --- journal.cc
   Result<std::shared_ptr<fs::File>> file_of(const SegmentPtr& segment) const;
@@ -126,17 +165,21 @@ class Impl final : public Journal {
   const Clock& clock_;
   const std::string path_;
 
-  // Guarded, each by itself. Order when two are needed: state_ before open_files_.
+  // Guarded, each by itself. Order when several are needed: house_, state_, open_files_.
+  Guarded<House> house_;
   Guarded<Options> options_;
   Guarded<State> state_;
   Guarded<OpenFiles> open_files_;
   Guarded<Queue> queue_;
+  Guarded<Chores> chores_;
+  Guarded<Spare> spare_;
   Guarded<Problem> problem_;
   Guarded<Counters> counters_;
   Guarded<std::shared_ptr<const std::vector<Observer>>> observers_;
   Guarded<SyncTimer> sync_timer_;
   std::atomic<bool> healthy_{true};
   std::condition_variable wake_;
+  std::condition_variable wake_housekeeper_;
 
   // Of the journal's thread (and of recovery before it).
   std::unique_ptr<fs::Lock> lock_;
@@ -144,16 +187,18 @@ class Impl final : public Journal {
   std::unordered_set<StreamId> described_;
   uint64_t described_bytes_ = 0;  // of their keys
   uint64_t active_blocks_ = 0;
-  bool reserved_ = false;
+  bool name_unsynced_ = false;  // its directory entry is not durable yet
   bool unsynced_ = false;
-  bool checkpoint_exists_ = false;
-  uint64_t written_version_ = 0;
   int64_t active_since_ns_ = 0;  // its first block
   int64_t last_sync_ns_ = 0;
+  int64_t next_reopen_ns_ = 0;
+
+  // Of the housekeeper's thread.
   int64_t last_checkpoint_ns_ = 0;
   int64_t last_expiry_ns_ = 0;
-  int64_t next_reopen_ns_ = 0;
+
   std::thread thread_;
+  std::thread housekeeper_;
 };
 
 }  // namespace tollgate::journal

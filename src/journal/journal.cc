@@ -37,6 +37,7 @@ Status Impl::start() {
   if (auto s = recover(); !s) return s;
   last_checkpoint_ns_ = last_expiry_ns_ = last_sync_ns_ = clock_.monotonic_ns();
   thread_ = std::thread([this] { run(); });
+  housekeeper_ = std::thread([this] { keep_house(); });
   return Ok{};
 }
 
@@ -45,6 +46,7 @@ void Impl::close() {
   queue_.lock()->stopping = true;
   wake_.notify_one();
   thread_.join();
+  housekeeper_.join();
   lock_.reset();
 }
 

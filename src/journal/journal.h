@@ -92,9 +92,10 @@ struct Stats {
 // cursors.
 //
 // Owner and lifetime: one per process and directory; a second process is refused by a lock file.
-// It starts one thread: drain the queue → one gather-write → one fdatasync → publish to the index
-// → call the `done`s; the same thread persists the cursors (atomically, every
-// checkpoint_interval), rolls segments and removes those that nobody needs.
+// It starts two threads. The journal's: drain the queue → one gather-write → one fdatasync →
+// publish to the index → call the `done`s. The housekeeper's, for which no `done` waits: persist
+// the cursors (atomically, every checkpoint_interval), prepare the next segment, remove those that
+// nobody needs.
 // Threads: every method from any thread; `close` and `set_destinations` not from callbacks. `done`
 // and observers run on the journal's thread (a `done` that is refused at once: inside `append`):
 // they must only post.

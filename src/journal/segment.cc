@@ -91,6 +91,22 @@ std::string encode_footer(std::vector<FooterStream>& streams, Position base, Pos
   return out + payload;
 }
 
+std::string encode_footer(SegmentIndex& index, Position base, Position position, int64_t now_ms) {
+  std::vector<FooterStream> streams;
+  for (auto& [id, stream] : index.streams) {
+    stream.extent.rows = std::make_shared<Rows>(stream.rows);
+    streams.push_back({id, stream.key, &stream.extent});
+  }
+  std::string footer = encode_footer(streams, base, position, now_ms);
+  for (auto& [id, stream] : index.streams) stream.extent.rows = nullptr;
+  return footer;
+}
+
+bool footer_is_missing(SegmentIndex& index, Position successor) {
+  if (index.streams.empty() || index.scan.end >= successor) return false;
+  return encode_footer(index, 0, index.scan.end, 0).size() == successor - index.scan.end;
+}
+
 Result<std::optional<SegmentIndex>> read_footer(const fs::File& file, Position base, Position end) {
   const std::optional<SegmentIndex> none;
   const Position first = base + format::kSegmentHeaderSize;

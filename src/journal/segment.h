@@ -74,6 +74,11 @@ struct FooterStream {
 };
 std::string encode_footer(std::vector<FooterStream>& streams, Position base, Position position,
                           int64_t now_ms);
+// The same for a segment that was walked.
+std::string encode_footer(SegmentIndex& index, Position base, Position position, int64_t now_ms);
+// Whether all that a walk misses before `successor`, the next segment's base, is the footer: its
+// size follows from the records before it. A crash may come before a footer is durable.
+bool footer_is_missing(SegmentIndex& index, Position successor);
 // An upper bound for the size of such a footer.
 uint64_t footer_size(size_t streams, size_t key_bytes, size_t blocks);
 

@@ -131,6 +131,13 @@ void State::retire_active() {
   active = nullptr;
 }
 
+void State::disown_active() {
+  TG_CHECK(active->streams.empty() && segments.back() == active);
+  published_end = active->base;
+  segments.pop_back();
+  active = nullptr;
+}
+
 void State::forget_oldest_segment() {
   const SegmentPtr& oldest = segments.front();
   for (StreamId id : oldest->streams) streams_.at(id).extents.pop_front();

@@ -83,6 +83,10 @@ class State {
   void publish(const BlockRef& block);
   // The active segment is active no more: its rows will be loaded when needed.
   void retire_active();
+  // The active segment, which has no blocks, was never there.
+  void disown_active();
+  // Its rows will be found by walking from now on.
+  void forget_footer(Segment& segment) { segment.has_footer = false; }
   void forget_oldest_segment();
   SegmentPtr segment_of(Position position) const;
   // Whether all destinations have settled all of it.

@@ -4,25 +4,17 @@
 
 #include "base/log.h"
 #include "journal/impl.h"
+#include "journal/limits.h"
 
 namespace tollgate::journal {
 namespace {
 
 constexpr uint64_t kBatchBytes = 8 << 20;     // of one gather-write
 constexpr uint64_t kReopenReserve = 1 << 20;  // a new segment after a failure must have this
-constexpr uint64_t kMinSegmentSize = 4096;
-constexpr size_t kManySegments = 512;  // beyond it, age alone rolls only large ones
-constexpr auto kPoll = std::chrono::milliseconds(100);
+constexpr size_t kManySegments = 512;         // beyond it, age alone rolls only large ones
 constexpr int64_t kNsPerMs = 1'000'000;
 
 int64_t ns(std::chrono::milliseconds t) { return t.count() * kNsPerMs; }
-
-bool is_disk_full(const Error& e) { return e.message.starts_with("no space left"); }
-
-uint64_t segment_limit(const Options& o) {
-  // Whole segments are removed: one must not be a large part of the whole.
-  return std::max(kMinSegmentSize, std::min(o.segment_size, o.max_size / 8));
-}
 
 std::string human(uint64_t bytes) {
   constexpr std::string_view kUnits[] = {"B", "KB", "MB", "GB", "TB"};
@@ -45,19 +37,14 @@ void Impl::run() {
     tick();
     if (!work.requests.empty()) commit(work.requests);
     if (!work.checkpoints.empty()) {
-      const Status written = write_checkpoint();
-      remove_expired();
-      // Last, so that whoever asked sees all that it brought about.
-      for (auto& promise : work.checkpoints) promise.set_value(written);
+      auto chores = chores_.lock();
+      for (auto& promise : work.checkpoints) chores->checkpoints.push_back(std::move(promise));
+      wake_housekeeper_.notify_one();
     }
     if (work.stop) break;
   }
   if (file_) {
     if (auto s = seal(); !s) fail(s.error());
-  }
-  if (auto s = write_checkpoint(); !s) {
-    log::error("cannot write the journal's cursors; they stay as of the last checkpoint",
-               {{"error", s.error().message}});
   }
   std::vector<std::promise<Status>> late;
   {
@@ -65,9 +52,11 @@ void Impl::run() {
     queue->stopped = true;
     late.swap(queue->checkpoints);
   }
-  for (auto& promise : late) {
-    promise.set_value(our_error(Code::kUnavailable, "the journal is closed"));
-  }
+  // The housekeeper's last checkpoint answers these, too.
+  auto chores = chores_.lock();
+  for (auto& promise : late) chores->checkpoints.push_back(std::move(promise));
+  chores->stopping = true;
+  wake_housekeeper_.notify_one();
 }
 
 Impl::Work Impl::wait_for_work() {
@@ -119,19 +108,6 @@ void Impl::tick() {
       if (auto s = roll(); !s) fail(s.error());
     }
   }
-  if (now - last_checkpoint_ns_ >= ns(options.checkpoint_interval)) {
-    last_checkpoint_ns_ = now;
-    if (state_.lock()->version != written_version_) {
-      if (auto s = write_checkpoint(); !s) {
-        log::warn("cannot write the journal's cursors; will try again",
-                  {{"error", s.error().message}});
-      }
-    }
-  }
-  if (now - last_expiry_ns_ >= ns(options.checkpoint_interval)) {
-    last_expiry_ns_ = now;
-    remove_expired();
-  }
 }
 
 // --- appending
@@ -139,7 +115,11 @@ void Impl::tick() {
 void Impl::commit(std::vector<Request>& batch) {
   const Options options = *options_.lock();
   if (healthy_ && state_.lock()->destinations_changed) {
-    if (auto s = write_checkpoint(); !s) fail(s.error());
+    auto house = house_.lock();
+    // The housekeeper may have been at it.
+    if (state_.lock()->destinations_changed) {
+      if (auto s = write_checkpoint(*house); !s) fail(s.error());
+    }
   }
   std::vector<Request*> admitted;
   Planned planned;
@@ -161,7 +141,7 @@ void Impl::commit(std::vector<Request>& batch) {
   Status status = Ok{};
   if (active_blocks_ > 0 && used + planned.bytes > segment_limit(options)) status = roll();
   if (status.ok()) status = write(admitted, written);
-  if (status.ok() && options.sync == Sync::kAlways) status = sync_file();
+  if (status.ok() && options.sync == Sync::kAlways) status = sync_commit();
   if (!status) {
     fail(status.error());
     for (Request* request : admitted) request->done(refusal());
@@ -170,6 +150,7 @@ void Impl::commit(std::vector<Request>& batch) {
   unsynced_ = options.sync != Sync::kAlways;
   publish(written);
   for (Request* request : admitted) request->done(Ok{});
+  want_spare(options);
   if (written.empty()) return;
   std::vector<StreamId> streams;
   streams.reserve(written.size());
@@ -306,14 +287,13 @@ void Impl::publish(const std::vector<BlockRef>& written) {
 }
 
 Status Impl::make_room(const Options& options, uint64_t bytes) {
+  const auto fits = [&] { return state_.lock()->size_bytes() + bytes <= options.max_size; };
+  if (fits()) return Ok{};
+  auto house = house_.lock();
   for (;;) {
-    bool active_only;
-    {
-      auto state = state_.lock();
-      if (state->size_bytes() + bytes <= options.max_size) return Ok{};
-      active_only = state->segments.size() <= 1;
-    }
-    if (remove_settled()) continue;
+    if (fits()) return Ok{};
+    const bool active_only = state_.lock()->segments.size() <= 1;
+    if (remove_settled(*house)) continue;
     if (options.on_full == OnFull::kReject || (active_only && active_blocks_ == 0)) {
       const auto [name, pending] = state_.lock()->slowest_destination();
       std::string message = fmt::format("journal.max_size ({}) reached", human(options.max_size));
@@ -334,8 +314,8 @@ Status Impl::make_room(const Options& options, uint64_t bytes) {
     }
     log::warn("journal.max_size reached: dropping the oldest segment",
               {{"max_size", human(options.max_size)}});
-    if (auto s = write_checkpoint(); !s) return s;
-    if (auto s = remove_oldest(); !s) return s;
+    if (auto s = write_checkpoint(*house); !s) return s;
+    if (auto s = remove_oldest(*house); !s) return s;
   }
 }
 
@@ -349,11 +329,21 @@ Status Impl::sync_file() {
   return status;
 }
 
+// What a commit needs to be durable: its bytes, and the name of the file if that is new. In this
+// order the second is nearly free on ext4, where the first has committed both.
+Status Impl::sync_commit() {
+  if (auto s = sync_file(); !s) return s;
+  if (!name_unsynced_) return Ok{};
+  if (auto s = fs_.sync_directory(path_); !s) return s;
+  name_unsynced_ = false;
+  return Ok{};
+}
+
 // --- segments
 
 Status Impl::roll() {
   if (auto s = seal(); !s) return s;
-  return create_segment(false);
+  return create_segment(Creation::kNext);
 }
 
 Status Impl::seal() {
@@ -381,24 +371,27 @@ Status Impl::seal() {
   }
   const std::string_view pieces[] = {footer};
   if (auto s = file_->append(pieces); !s) return s;
-  if (sync != Sync::kNever) {
+  // Under `always` its blocks are durable already, and the footer repeats what they say: the
+  // housekeeper syncs it.
+  if (sync == Sync::kInterval) {
     if (auto s = sync_file(); !s) return s;
   }
-  if (reserved_) {
-    // Gives back what was reserved beyond the end; the file is complete without it.
-    if (auto s = file_->truncate(segment->end - segment->base + footer.size()); !s) return s;
-  }
+  Sealed sealed{segment, std::move(file_), segment->end - segment->base + footer.size()};
   file_ = nullptr;
   active_blocks_ = 0;
-  auto state = state_.lock();
-  segment->end += footer.size();
-  segment->has_footer = true;
-  state->published_end = segment->end;
-  state->retire_active();
+  {
+    auto state = state_.lock();
+    segment->end += footer.size();
+    segment->has_footer = true;
+    state->published_end = segment->end;
+    state->retire_active();
+  }
+  chores_.lock()->sealed.push_back(std::move(sealed));
+  wake_housekeeper_.notify_one();
   return Ok{};
 }
 
-Status Impl::create_segment(bool reserve) {
+Status Impl::create_segment(Creation why) {
   Position base = 0;
   std::string path;
   {
@@ -407,23 +400,7 @@ Status Impl::create_segment(bool reserve) {
     base = state->published_end;
     path = path_of(segment_name(base));
   }
-  const auto build = [&]() -> Result<std::shared_ptr<fs::File>> {
-    auto opened = fs_.open_append(path);
-    if (!opened) return opened.error();
-    std::shared_ptr<fs::File> file = std::move(opened).value();
-    // Left over from an attempt that failed, it holds nothing that was acknowledged.
-    if (auto s = file->truncate(0); !s) return s.error();
-    if (reserve) {
-      if (auto s = file->reserve(0, kReopenReserve); !s) return s.error();
-    }
-    const std::string header = encode(SegmentHeader{format::kVersion, base, clock_.now_ms()});
-    const std::string_view pieces[] = {header};
-    if (auto s = file->append(pieces); !s) return s.error();
-    if (auto s = file->sync(); !s) return s.error();
-    if (auto s = fs_.sync_directory(path_); !s) return s.error();
-    return file;
-  };
-  auto file = build();
+  auto file = build_segment(why, base, path);
   if (!file) {
     // Best effort: recovery knows an empty segment when it sees one.
     if (auto s = fs_.remove(path); !s) {
@@ -435,7 +412,6 @@ Status Impl::create_segment(bool reserve) {
   described_.clear();
   described_bytes_ = 0;
   active_blocks_ = 0;
-  reserved_ = reserve;
   unsynced_ = false;
   auto segment = std::make_shared<Segment>(base, path);
   segment->end = base + format::kSegmentHeaderSize;
@@ -448,6 +424,62 @@ Status Impl::create_segment(bool reserve) {
   }
   remember_open(segment);
   return Ok{};
+}
+
+// The file of a segment with its header. If the housekeeper has one ready it is only renamed;
+// under `always` name and header then become durable with the first commit, which nobody is told
+// of before. Otherwise they are durable on return.
+Result<std::shared_ptr<fs::File>> Impl::build_segment(Creation why, Position base,
+                                                      const std::string& path) {
+  const Options options = *options_.lock();
+  bool prepared = false;
+  if (why == Creation::kNext) prepared = std::exchange(spare_.lock()->ready, false);
+  if (prepared) {
+    if (auto s = fs_.rename(path_of(format::kSpareName), path); !s) return s.error();
+  }
+  auto opened = fs_.open_append(path);
+  if (!opened) return opened.error();
+  std::shared_ptr<fs::File> file = std::move(opened).value();
+  if (!prepared) {
+    // Left over from an attempt that failed, it holds nothing that was acknowledged.
+    if (auto s = file->truncate(0); !s) return s.error();
+  }
+  if (why == Creation::kHealing) {
+    if (auto s = file->reserve(0, kReopenReserve); !s) return s.error();
+  }
+  const std::string header = encode(SegmentHeader{format::kVersion, base, clock_.now_ms()});
+  const std::string_view pieces[] = {header};
+  if (auto s = file->append(pieces); !s) return s.error();
+  name_unsynced_ = prepared && options.sync == Sync::kAlways;
+  if (name_unsynced_) return file;
+  if (auto s = file->sync(); !s) return s.error();
+  if (auto s = fs_.sync_directory(path_); !s) return s.error();
+  return file;
+}
+
+// Asks for the next segment's file when half of this one is used.
+void Impl::want_spare(const Options& options) {
+  {
+    auto state = state_.lock();
+    if (!state->active || state->active->end - state->active->base < segment_limit(options) / 2) {
+      return;
+    }
+  }
+  {
+    auto spare = spare_.lock();
+    if (spare->ready || spare->wanted) return;
+    spare->wanted = true;
+  }
+  chores_.lock()->prepare = true;
+  wake_housekeeper_.notify_one();
+}
+
+// Gives back what the spare file holds of the disk.
+void Impl::discard_spare() {
+  if (!std::exchange(spare_.lock()->ready, false)) return;
+  if (auto s = fs_.remove(path_of(format::kSpareName)); !s) {
+    log::debug("cannot remove the spare segment", {{"error", s.error().message}});
+  }
 }
 
 // --- failure and healing
@@ -466,35 +498,49 @@ void Impl::fail(const Error& error) {
     problem->text = error.message;
   }
   healthy_ = false;
+  discard_spare();
   next_reopen_ns_ = clock_.monotonic_ns() + ns(options_.lock()->reopen_interval);
   if (!file_) return;
-  // After a failed write or fsync nobody knows what the file holds beyond the published end, and
-  // a later fsync of it proves nothing. The segment is abandoned there; its successor starts at
-  // that very position, by which recovery knows where to stop, even if this truncate fails.
   SegmentPtr segment;
   {
     auto state = state_.lock();
     segment = state->active;
   }
-  if (auto s = file_->truncate(segment->end - segment->base); !s) {
-    log::warn("cannot cut off a failed write; it will be ignored", {{"error", s.error().message}});
+  const bool unborn = name_unsynced_;
+  if (!unborn) {
+    // After a failed write or fsync nobody knows what the file holds beyond the published end, and
+    // a later fsync of it proves nothing. The segment is abandoned there; its successor starts at
+    // that very position, by which recovery knows where to stop, even if this truncate fails.
+    if (auto s = file_->truncate(segment->end - segment->base); !s) {
+      log::warn("cannot cut off a failed write; it will be ignored",
+                {{"error", s.error().message}});
+    }
+  } else if (auto s = fs_.remove(segment->path); !s) {
+    // Neither name nor header were durable yet: the next attempt takes its place and its name.
+    log::warn("cannot remove a segment that failed; it will be written anew",
+              {{"error", s.error().message}});
   }
   file_ = nullptr;
   active_blocks_ = 0;
-  unsynced_ = false;
-  // Even without blocks its file stays for now: its base is where its predecessor ends.
-  state_.lock()->retire_active();
+  unsynced_ = name_unsynced_ = false;
+  auto state = state_.lock();
+  // Even without blocks its file stays otherwise: its base is where its predecessor ends.
+  unborn ? state->disown_active() : state->retire_active();
 }
 
 void Impl::try_reopen() {
   Status status = Ok{};
-  do {
-    // The first checkpoint comes before the first segment: see recovery.cc.
-    const bool needs_checkpoint = !checkpoint_exists_ || state_.lock()->destinations_changed;
-    status = needs_checkpoint ? write_checkpoint() : Status(Ok{});
-    if (status.ok()) status = create_segment(true);
-    // What every destination has may go before its time, when that makes room.
-  } while (!status.ok() && is_disk_full(status.error()) && remove_settled());
+  {
+    auto house = house_.lock();
+    do {
+      // The first checkpoint comes before the first segment: see recovery.cc.
+      const bool needs_checkpoint =
+          !house->checkpoint_exists || state_.lock()->destinations_changed;
+      status = needs_checkpoint ? write_checkpoint(*house) : Status(Ok{});
+      if (status.ok()) status = create_segment(Creation::kHealing);
+      // What every destination has may go before its time, when that makes room.
+    } while (!status.ok() && is_disk_full(status.error()) && remove_settled(*house));
+  }
   if (!status) {
     fail(status.error());
     return;
@@ -502,79 +548,6 @@ void Impl::try_reopen() {
   problem_.lock()->text.clear();
   healthy_ = true;
   log::info("the journal can be written again");
-}
-
-// --- checkpoints and removal
-
-Status Impl::write_checkpoint() {
-  Checkpoint staged;
-  uint64_t version = 0;
-  {
-    auto state = state_.lock();
-    staged = state->stage();
-    version = state->version;
-  }
-  if (auto s = fs::replace_file(fs_, path_of(format::kCheckpointName), encode(staged)); !s) {
-    counters_.lock()->checkpoint_failures++;
-    return s;
-  }
-  state_.lock()->commit_staged();
-  written_version_ = version;
-  checkpoint_exists_ = true;
-  return Ok{};
-}
-
-void Impl::remove_expired() {
-  const int64_t retention_ms = options_.lock()->retention.count();
-  for (;;) {
-    {
-      auto state = state_.lock();
-      if (state->segments.empty() || state->segments.front() == state->active) return;
-      const Segment& oldest = *state->segments.front();
-      if (oldest.newest_ms + retention_ms > clock_.now_ms()) return;
-      if (!state->settled(oldest, false)) return;
-    }
-    if (!remove_settled()) return;
-  }
-}
-
-bool Impl::remove_settled() {
-  bool durably = false;
-  {
-    auto state = state_.lock();
-    if (state->segments.empty() || state->segments.front() == state->active) return false;
-    const Segment& oldest = *state->segments.front();
-    if (!state->settled(oldest, false)) return false;
-    durably = state->settled(oldest, true);
-  }
-  // Cursors first: after a crash, an older cursor would miss the segment and call it lost.
-  if (!durably) {
-    auto s = write_checkpoint();
-    if (!s && !is_disk_full(s.error())) {
-      log::warn("cannot write the journal's cursors; keeping a delivered segment",
-                {{"error", s.error().message}});
-      return false;
-    }
-    // With the disk full the cursors may not fit until something is removed: what every
-    // destination has is the thing to remove, and a wrong count the lesser evil.
-  }
-  if (auto s = remove_oldest(); !s) {
-    log::warn("cannot remove a segment of the journal", {{"error", s.error().message}});
-    return false;
-  }
-  return true;
-}
-
-Status Impl::remove_oldest() {
-  std::string path;
-  {
-    auto state = state_.lock();
-    TG_CHECK(state->segments.front() != state->active);
-    path = state->segments.front()->path;
-  }
-  if (auto s = fs_.remove(path); !s) return s;
-  state_.lock()->forget_oldest_segment();
-  return Ok{};
 }
 
 }  // namespace tollgate::journal

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "testing.h"
 
@@ -169,8 +170,8 @@ TEST_F(JournalTest, CheckpointIsWrittenByItselfWhenItsIntervalIsOver) {
   ASSERT_TRUE(append_one(*journal, a, "x", 3).ok());
   ASSERT_TRUE(journal->settle("thanos", journal->next(a, 0, 9, 9).front(), std::nullopt));
   clock_.advance(std::chrono::milliseconds(1500));
-  ASSERT_TRUE(append_one(*journal, a, "y", 4).ok());  // wakes the thread
-  EXPECT_EQ(journal->ledger().at(0).cursor.delivered, 3u);
+  // Nobody asks for it: the housekeeper looks at the clock by itself.
+  while (journal->ledger().at(0).cursor.delivered != 3u) std::this_thread::yield();
 }
 
 TEST_F(JournalTest, NewDestinationStartsAtThePresentEndAndItsRowsClose) {
