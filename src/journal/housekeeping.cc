@@ -121,14 +121,13 @@ void Impl::prepare_spare() {
 }
 
 Status Impl::write_checkpoint(House& house) {
-  Checkpoint staged;
   uint64_t version = 0;
   {
     auto state = state_.lock();
-    staged = state->stage();
+    state->stage(house.image);
     version = state->version;
   }
-  if (auto s = fs::replace_file(fs_, path_of(format::kCheckpointName), encode(staged)); !s) {
+  if (auto s = fs::replace_file(fs_, path_of(format::kCheckpointName), encode(house.image)); !s) {
     counters_.lock()->checkpoint_failures++;
     return s;
   }

@@ -108,6 +108,7 @@ class Impl final : public Journal {
   struct House {
     uint64_t written_version = 0;
     bool checkpoint_exists = false;
+    Checkpoint image;  // what was written last: see State::stage
   };
 
   // --- recovery.cc, before the thread starts

@@ -56,8 +56,10 @@ struct LedgerRow {
   uint64_t accepted = 0;  // durable samples of the stream since the destination was declared
   Cursor cursor;
   uint64_t pending_samples = 0;
-  uint64_t pending_bytes = 0;     // elements bytes of pending blocks
-  int64_t oldest_pending_ms = 0;  // append time of the oldest pending block; 0 = none
+  uint64_t pending_bytes = 0;  // elements bytes of pending blocks
+  // Append time of the oldest pending block; 0 = none. With many lanes far behind it may be early
+  // by less than the span of a segment: only some are looked up on the disk.
+  int64_t oldest_pending_ms = 0;
 };
 
 // Samples that were pending for a destination when it was taken out of the configuration:

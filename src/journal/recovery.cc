@@ -39,7 +39,10 @@ Status Impl::recover() {
   bool any_blocks = false;
   {
     auto state = state_.lock();
-    for (const auto& [id, stream] : state->streams()) any_blocks |= !stream.extents.empty();
+    for (StreamId id = 0; id < state->end_stream(); id++) {
+      const State::Stream* stream = state->stream(id);
+      any_blocks |= stream != nullptr && !stream->extents.empty();
+    }
     state->finish_recovery([&](const Extent& extent, StreamId id) -> std::shared_ptr<const Rows> {
       if (auto rows = state->cache.find(extent.segment->base, id)) return rows;
       auto file = fs_.open_read(extent.segment->path);

@@ -281,7 +281,7 @@ void Impl::publish(const std::vector<BlockRef>& written) {
     auto state = state_.lock();
     for (const BlockRef& block : written) state->publish(block);
     before = state->published_end;
-    state->published_end = state->active->end = written.back().end;
+    state->extend_active(written.back().end);
   }
   counters_.lock()->appended_bytes += written.back().end - before;
 }
@@ -381,9 +381,8 @@ Status Impl::seal() {
   active_blocks_ = 0;
   {
     auto state = state_.lock();
-    segment->end += footer.size();
+    state->extend_active(segment->end + footer.size());
     segment->has_footer = true;
-    state->published_end = segment->end;
     state->retire_active();
   }
   chores_.lock()->sealed.push_back(std::move(sealed));
@@ -418,9 +417,7 @@ Status Impl::create_segment(Creation why) {
   segment->file = file_;
   {
     auto state = state_.lock();
-    state->segments.push_back(segment);
-    state->active = segment;
-    state->published_end = segment->end;
+    state->activate(segment);
   }
   remember_open(segment);
   return Ok{};
