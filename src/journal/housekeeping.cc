@@ -77,6 +77,7 @@ void Impl::finish_seal(const Sealed& sealed) {
     return options_.lock()->sync == Sync::kNever ? Status(Ok{}) : sealed.file->sync();
   };
   auto finished = finish();
+  unsynced_footers_--;
   if (finished.ok()) return;
   // No block depends on it. What the kernel may have forgotten of the footer is not relied on any
   // more, and the next start writes it again.

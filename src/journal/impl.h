@@ -114,7 +114,8 @@ class Impl final : public Journal {
   // --- recovery.cc, before the thread starts
   Status recover();
   Status load_checkpoint(const std::vector<std::string>& names, bool& lost);
-  Status load_segment(Position base, std::optional<Position> successor);
+  // `recent`: its footer may not be durable yet.
+  Status load_segment(Position base, std::optional<Position> successor, bool recent);
   Status accept_segment(const SegmentPtr& segment, SegmentIndex& index);
   void seal_recovered(const SegmentPtr& segment, fs::File& file, SegmentIndex& index);
 
@@ -179,6 +180,7 @@ class Impl final : public Journal {
   Guarded<std::shared_ptr<const std::vector<Observer>>> observers_;
   Guarded<SyncTimer> sync_timer_;
   std::atomic<bool> healthy_{true};
+  std::atomic<size_t> unsynced_footers_{0};
   std::condition_variable wake_;
   std::condition_variable wake_housekeeper_;
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "journal/impl.h"
+#include "journal/limits.h"
 
 namespace tollgate::journal {
 
@@ -33,7 +34,8 @@ Status Impl::recover() {
   for (size_t i = 0; i < bases.size(); i++) {
     std::optional<Position> successor;
     if (i + 1 < bases.size()) successor = bases[i + 1];
-    if (auto s = load_segment(bases[i], successor); !s) return s;
+    const bool recent = bases.size() - i <= kMaxUnsyncedFooters + 1;
+    if (auto s = load_segment(bases[i], successor, recent); !s) return s;
   }
 
   bool any_blocks = false;
@@ -90,7 +92,7 @@ Status Impl::load_checkpoint(const std::vector<std::string>& names, bool& lost) 
   return Ok{};
 }
 
-Status Impl::load_segment(Position base, std::optional<Position> successor) {
+Status Impl::load_segment(Position base, std::optional<Position> successor, bool recent) {
   const std::string path = path_of(segment_name(base));
   const bool last = !successor;
   auto opened = fs_.open_append(path);
@@ -121,6 +123,10 @@ Status Impl::load_segment(Position base, std::optional<Position> successor) {
   auto footer = read_footer(file, base, limit);
   if (!footer) return footer.error();
   if (*footer) {
+    // After kill -9 we may see what the disk does not have yet.
+    if (recent) {
+      if (auto s = file.sync(); !s) return s;
+    }
     segment->has_footer = true;
     segment->end = limit;
     return accept_segment(segment, **footer);

@@ -324,7 +324,7 @@ bool State::set_destinations(const std::vector<std::string>& names) {
         lane.now.cursor.delivered = s.extents.front().samples_before;
         lane.now.bytes = s.extents.front().bytes_before;
       } else {
-        lane.now.cursor.position = published_end;
+        lane.now.cursor.position = data_end();
         lane.now.cursor.baseline = s.accepted;
         lane.now.bytes = s.bytes;
       }
@@ -376,7 +376,7 @@ Cursor State::cursor(const Destination& destination, StreamId id) const {
 
 void State::stage(Checkpoint& image) {
   image.next_stream = next_stream_;
-  image.end = staged_end_ = published_end;
+  image.end = staged_end_ = data_end();
   image.destinations_lost = destinations_lost;
   staged_changes_ = changes_;
   for (const StreamId id : changed_streams_) {

@@ -101,7 +101,12 @@ class State {
   std::deque<SegmentPtr> segments;
   SegmentPtr active;
   Position published_end = 0;
-  Position durable_end = 0;  // published_end at the last durable checkpoint
+  Position durable_end = 0;  // data_end() at the last durable checkpoint
+  // The end of the log as a restart would find it: an active segment without blocks does not count,
+  // for it is removed then, and the next one has to begin where it did.
+  Position data_end() const {
+    return active && active->streams.empty() ? active->base : published_end;
+  }
   uint64_t size_bytes() const { return size_bytes_; }
   // Opens `segment` behind the others as the active one.
   void activate(const SegmentPtr& segment);

@@ -372,8 +372,9 @@ Status Impl::seal() {
   const std::string_view pieces[] = {footer};
   if (auto s = file_->append(pieces); !s) return s;
   // Under `always` its blocks are durable already, and the footer repeats what they say: the
-  // housekeeper syncs it.
-  if (sync == Sync::kInterval) {
+  // housekeeper syncs it, unless it is far behind.
+  if (sync == Sync::kInterval ||
+      (sync == Sync::kAlways && unsynced_footers_ >= kMaxUnsyncedFooters)) {
     if (auto s = sync_file(); !s) return s;
   }
   Sealed sealed{segment, std::move(file_), segment->end - segment->base + footer.size()};
@@ -385,6 +386,7 @@ Status Impl::seal() {
     segment->has_footer = true;
     state->retire_active();
   }
+  unsynced_footers_++;
   chores_.lock()->sealed.push_back(std::move(sealed));
   wake_housekeeper_.notify_one();
   return Ok{};
