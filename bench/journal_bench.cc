@@ -108,10 +108,9 @@ std::vector<StreamId> intern_many(Journal& journal, int count) {
 // The destinations' side: settles all blocks of each stream, as its lanes would after a 2xx.
 void settle_stream(Journal& journal, const std::string& destination, StreamId stream) {
   for (;;) {
-    const auto cursor = journal.cursor(destination, stream);
-    const auto blocks = journal.next(stream, cursor->position, 4 * kBlockSamples, 1 << 20);
-    if (blocks.empty()) return;
-    for (const BlockRef& b : blocks) TG_CHECK(journal.settle(destination, b, std::nullopt));
+    const auto pending = journal.pending(destination, stream, 4 * kBlockSamples, 1 << 20);
+    if (pending->blocks.empty()) return;
+    TG_CHECK(journal.settle(destination, pending->blocks, std::nullopt));
   }
 }
 

@@ -32,9 +32,13 @@ class Impl final : public Journal {
   std::vector<BlockRef> next(StreamId stream, Position from, uint64_t max_samples,
                              uint64_t max_raw_bytes) const override;
   bool has_blocks(StreamId stream, Position from) const override;
+  std::optional<Pending> pending(const std::string& destination, StreamId stream,
+                                 uint64_t max_samples, uint64_t max_raw_bytes) const override;
   Status read(const BlockRef& block, Buffer& out) const override;
   std::optional<Cursor> cursor(const std::string& destination, StreamId stream) const override;
   bool settle(const std::string& destination, const BlockRef& block,
+              std::optional<model::DropReason> reason) override;
+  bool settle(const std::string& destination, std::span<const BlockRef> blocks,
               std::optional<model::DropReason> reason) override;
   bool settle_partly(const std::string& destination, const BlockRef& block,
                      uint32_t dropped_samples, model::DropReason reason) override;

@@ -130,8 +130,16 @@ std::optional<Cursor> Impl::cursor(const std::string& destination, StreamId stre
 
 bool Impl::settle(const std::string& destination, const BlockRef& block,
                   std::optional<model::DropReason> reason) {
-  return state_.lock()->settle(destination, block, reason ? block.samples : 0,
-                               reason.value_or(model::DropReason::kRefused));
+  return settle(destination, std::span(&block, 1), reason);
+}
+
+bool Impl::settle(const std::string& destination, std::span<const BlockRef> blocks,
+                  std::optional<model::DropReason> reason) {
+  auto state = state_.lock();
+  return std::all_of(blocks.begin(), blocks.end(), [&](const BlockRef& block) {
+    return state->settle(destination, block, reason ? block.samples : 0,
+                         reason.value_or(model::DropReason::kRefused));
+  });
 }
 
 bool Impl::settle_partly(const std::string& destination, const BlockRef& block,
@@ -173,6 +181,29 @@ bool Impl::has_blocks(StreamId stream, Position from) const {
   auto state = state_.lock();
   const State::Stream* s = state->stream(stream);
   return s != nullptr && !s->extents.empty() && s->extents.back().end > from;
+}
+
+std::optional<Journal::Pending> Impl::pending(const std::string& destination, StreamId stream,
+                                              uint64_t max_samples, uint64_t max_raw_bytes) const {
+  Pending out;
+  Position cursor = 0;
+  {
+    auto state = state_.lock();
+    const auto found = state->destinations.find(destination);
+    const State::Stream* s = state->stream(stream);
+    if (found == state->destinations.end() || s == nullptr) return std::nullopt;
+    Position from = cursor = state->cursor(found->second, stream).position;
+    if (s->extents.empty() || s->extents.back().end <= from) return out;
+    State::Limits left{max_samples, max_raw_bytes};
+    State::Missing missing;
+    if (state->collect(stream, from, left, out.blocks, missing, nullptr)) {
+      out.unreadable = out.blocks.empty();
+      return out;
+    }
+  }
+  out.blocks = next(stream, cursor, max_samples, max_raw_bytes);  // reads an index
+  out.unreadable = out.blocks.empty() && has_blocks(stream, cursor);
+  return out;
 }
 
 std::shared_ptr<const Rows> Impl::rows_of(const State::Missing& missing) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -147,6 +148,14 @@ class Journal {
   // Whether there are blocks at or after `from`, from memory alone: true with an empty next() means
   // that the disk cannot be read now.
   virtual bool has_blocks(StreamId stream, Position from) const = 0;
+  // What a lane is to send: next() from the destination's cursor on, in one call. Nothing if the
+  // destination is gone.
+  struct Pending {
+    std::vector<BlockRef> blocks;
+    bool unreadable = false;  // there are blocks, but the disk cannot be read now
+  };
+  virtual std::optional<Pending> pending(const std::string& destination, StreamId stream,
+                                         uint64_t max_samples, uint64_t max_raw_bytes) const = 0;
   // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged
   // (settle it as DropReason::kCorrupt), kUnavailable if it was removed (look at
   // the cursor again: it has moved) or cannot be read now; `out` is then as before.
@@ -159,7 +168,11 @@ class Journal {
   // cursor has moved meanwhile (drop_oldest) or the destination is gone.
   virtual bool settle(const std::string& destination, const BlockRef& block,
                       std::optional<model::DropReason> reason) = 0;
-  // The same, with some samples of the block delivered and the rest dropped for `reason`.
+  // The same for the blocks of one request, in order, in one call; ends at the first that is not
+  // settled.
+  virtual bool settle(const std::string& destination, std::span<const BlockRef> blocks,
+                      std::optional<model::DropReason> reason) = 0;
+  // The same for one block, with some of its samples delivered and the rest dropped for `reason`.
   virtual bool settle_partly(const std::string& destination, const BlockRef& block,
                              uint32_t dropped_samples, model::DropReason reason) = 0;
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <thread>
 
 #include "testing.h"
@@ -161,6 +162,23 @@ TEST_F(JournalTest, LedgerShowsOnlyWhatSurvivesKill) {
   EXPECT_EQ(rows[0].pending_bytes, 5u);
   EXPECT_EQ(contents_of(*journal, a, journal->cursor("thanos", a)->position),
             std::vector<std::string>{"12345"});
+}
+
+TEST_F(JournalTest, BlocksOfOneRequestAreSettledUpToTheFirstThatCannotBe) {
+  auto journal = open_or_die(fs_, clock_);
+  journal->set_destinations({"thanos"});
+  const StreamId a = journal->intern(key_of(1)).value();
+  for (int i = 0; i < 3; i++) ASSERT_TRUE(append_one(*journal, a, "x", 10).ok());
+  const auto pending = journal->pending("thanos", a, 1000, 1000);
+  ASSERT_TRUE(pending);
+  ASSERT_EQ(pending->blocks.size(), 3u);
+  EXPECT_TRUE(journal->settle("thanos", std::span(pending->blocks).first(2), std::nullopt));
+  EXPECT_EQ(journal->cursor("thanos", a)->delivered, 20u);
+  EXPECT_FALSE(journal->settle("thanos", pending->blocks, std::nullopt)) << "the first is settled";
+  EXPECT_EQ(journal->cursor("thanos", a)->delivered, 20u);
+  EXPECT_EQ(journal->pending("thanos", a, 1000, 1000)->blocks.size(), 1u);
+  EXPECT_FALSE(journal->pending("nobody", a, 1000, 1000));
+  EXPECT_FALSE(journal->settle("nobody", pending->blocks, std::nullopt));
 }
 
 TEST_F(JournalTest, CheckpointIsWrittenByItselfWhenItsIntervalIsOver) {

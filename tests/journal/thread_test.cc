@@ -133,14 +133,13 @@ TEST(JournalThreads, ManyAppendersAndLanesAgreeInTheEnd) {
     for (const std::string& destination : destinations) {
       threads.emplace_back([&, s, destination] {
         for (int expected = 0; expected < kBlocks;) {
-          const auto at = journal->cursor(destination, ids[s])->position;
-          const auto blocks = journal->next(ids[s], at, 16, 4096);
+          const auto blocks = journal->pending(destination, ids[s], 16, 4096)->blocks;
           for (const BlockRef& b : blocks) {
             Buffer out;
             auto status = journal->read(b, out);
             if (!status || std::atoi(std::string(out.view()).c_str()) != expected++) wrong++;
-            if (!journal->settle(destination, b, std::nullopt)) wrong++;
           }
+          if (!journal->settle(destination, blocks, std::nullopt)) wrong++;
           if (blocks.empty()) std::this_thread::yield();
         }
       });
