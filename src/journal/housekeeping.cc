@@ -4,8 +4,8 @@
 #include "journal/impl.h"
 #include "journal/limits.h"
 
-// The housekeeper does what the journal owes the disk but no sender waits for: cursors, the sync
-// of sealed segments' footers, the removal of segments, the file of the next segment.
+// The housekeeper does what the journal owes the disk but no sender waits for: cursors, the footers
+// of complete segments, the removal of segments, the file of the next segment.
 namespace tollgate::journal {
 namespace {
 
@@ -30,7 +30,7 @@ void Impl::keep_house() {
 }
 
 void Impl::do_chores(Chores& chores) {
-  for (const Sealed& sealed : chores.sealed) finish_seal(sealed);
+  for (const Sealed& sealed : chores.sealed) finish_seal(sealed, *house_.lock());
   if (chores.prepare && !chores.stopping) prepare_spare();
   if (chores.checkpoints.empty() && !chores.stopping) {
     on_schedule();
@@ -70,20 +70,38 @@ void Impl::on_schedule() {
   }
 }
 
-void Impl::finish_seal(const Sealed& sealed) {
+// The house keeps the segment from being removed meanwhile; its rows do not change any more.
+void Impl::finish_seal(const Sealed& sealed, House&) {
+  const SegmentPtr& segment = sealed.segment;
+  std::vector<FooterStream> streams;
+  {
+    auto state = state_.lock();
+    if (state->segment_of(segment->base) != segment) {  // dropped to make room
+      unsealed_--;
+      return;
+    }
+    streams = state->footer_of(*segment);
+  }
   const auto finish = [&]() -> Status {
+    const std::string footer =
+        encode_footer(streams, segment->base, sealed.position, clock_.now_ms());
+    TG_CHECK(sealed.position + footer.size() == segment->end);
+    const std::string_view pieces[] = {footer};
+    if (auto s = sealed.file->append(pieces); !s) return s;
     // Gives back what was reserved beyond the end.
-    if (auto s = sealed.file->truncate(sealed.size); !s) return s;
+    if (auto s = sealed.file->truncate(segment->end - segment->base); !s) return s;
     return options_.lock()->sync == Sync::kNever ? Status(Ok{}) : sealed.file->sync();
   };
   auto finished = finish();
-  unsynced_footers_--;
+  unsealed_--;
+  state_.lock()->retire(*segment, finished.ok() ? &streams : nullptr);
   if (finished.ok()) return;
-  // No block depends on it. What the kernel may have forgotten of the footer is not relied on any
-  // more, and the next start writes it again.
+  // No block depends on it: its rows are found by walking, and the next start writes it again.
   log::warn("cannot finish a sealed segment of the journal; its index is rebuilt when needed",
-            {{"segment", sealed.segment->path}, {"error", finished.error().message}});
-  state_.lock()->forget_footer(*sealed.segment);
+            {{"segment", segment->path}, {"error", finished.error().message}});
+  if (auto s = sealed.file->truncate(sealed.position - segment->base); !s) {
+    log::warn("cannot cut off what there is of it", {{"error", s.error().message}});
+  }
 }
 
 void Impl::prepare_spare() {

@@ -6,7 +6,6 @@
 #include <set>
 #include <string>
 #include <thread>
-#include <unordered_set>
 #include <vector>
 
 #include "base/guarded.h"
@@ -88,11 +87,20 @@ class Impl final : public Journal {
   struct OpenFiles {
     std::deque<std::weak_ptr<Segment>> order;  // oldest first
   };
-  // A segment whose footer is written but not synced.
+  // A segment that is complete but for its footer.
   struct Sealed {
     SegmentPtr segment;
     std::shared_ptr<fs::File> file;
-    uint64_t size = 0;
+    Position position = 0;  // of the footer
+  };
+  // The records of one commit; kept, so that its memory is.
+  struct Assembly {
+    Buffer bytes;
+    std::vector<std::string_view> pieces;
+    std::vector<BlockRef> written;
+    std::vector<State::Stream*> streams;  // of each block
+    std::vector<StreamId> changed;        // each once
+    void clear();
   };
   // What the journal's thread asks the housekeeper for.
   struct Chores {
@@ -129,13 +137,14 @@ class Impl final : public Journal {
   void tick();
   void commit(std::vector<Request>& batch);
   bool admit(const Options& options, Request& request, Planned& planned);
-  Status write(std::vector<Request*>& batch, std::vector<BlockRef>& written);
+  Status write(std::vector<Request*>& batch);
   void publish(const std::vector<BlockRef>& written);
   Status make_room(const Options& options, uint64_t bytes);
   Status sync_file();
   Status sync_commit();
-  Status roll();
-  Status seal();
+  // `house`: if the caller holds it.
+  Status roll(House* house = nullptr);
+  Status seal(House* house = nullptr);
   enum class Creation { kFirst, kNext, kHealing };
   Status create_segment(Creation why);
   Result<std::shared_ptr<fs::File>> build_segment(Creation why, Position base,
@@ -150,9 +159,9 @@ class Impl final : public Journal {
   void keep_house();
   void do_chores(Chores& chores);
   void on_schedule();
-  void finish_seal(const Sealed& sealed);
   void prepare_spare();
   // ... and on any thread that holds the house.
+  void finish_seal(const Sealed& sealed, House& house);
   Status write_checkpoint(House& house);
   void remove_expired(House& house);
   // Removes the oldest segment if every destination is through with it. False if not.
@@ -184,14 +193,17 @@ class Impl final : public Journal {
   Guarded<std::shared_ptr<const std::vector<Observer>>> observers_;
   Guarded<SyncTimer> sync_timer_;
   std::atomic<bool> healthy_{true};
-  std::atomic<size_t> unsynced_footers_{0};
+  std::atomic<size_t> unsealed_{0};
   std::condition_variable wake_;
   std::condition_variable wake_housekeeper_;
 
   // Of the journal's thread (and of recovery before it).
   std::unique_ptr<fs::Lock> lock_;
   std::shared_ptr<fs::File> file_;  // of the active segment
-  std::unordered_set<StreamId> described_;
+  Assembly assembly_;
+  uint64_t commits_ = 0;
+  uint64_t segment_number_ = 0;   // since the start
+  uint64_t described_ = 0;        // streams in the active segment
   uint64_t described_bytes_ = 0;  // of their keys
   uint64_t active_blocks_ = 0;
   bool name_unsynced_ = false;  // its directory entry is not durable yet

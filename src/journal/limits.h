@@ -10,9 +10,9 @@
 namespace tollgate::journal {
 
 inline constexpr uint64_t kMinSegmentSize = 4096;
-// Sealed segments whose footers may wait for the housekeeper's sync; the next one is synced at
-// once.
-inline constexpr size_t kMaxUnsyncedFooters = 2;
+// Complete segments that may wait for the housekeeper's footer; the next one is sealed at once.
+// Until then their rows are in memory.
+inline constexpr size_t kMaxUnsealed = 2;
 // How long a thread of the journal sleeps at most before it looks at the clock.
 inline constexpr auto kPoll = std::chrono::milliseconds(100);
 

@@ -34,7 +34,7 @@ Status Impl::recover() {
   for (size_t i = 0; i < bases.size(); i++) {
     std::optional<Position> successor;
     if (i + 1 < bases.size()) successor = bases[i + 1];
-    const bool recent = bases.size() - i <= kMaxUnsyncedFooters + 1;
+    const bool recent = bases.size() - i <= kMaxUnsealed + 1;
     if (auto s = load_segment(bases[i], successor, recent); !s) return s;
   }
 

@@ -160,12 +160,42 @@ void State::publish(const BlockRef& b) {
   version++;
 }
 
-void State::retire_active() {
+uint64_t State::active_footer_size() const {
+  FooterSize size;
   for (StreamId id : active->streams) {
-    Extent& extent = streams_.at(id)->extents.back();
-    cache.insert(active->base, id, std::move(extent.rows));
-    extent.rows = nullptr;
+    const Stream& s = *streams_.at(id);
+    size.add(s.key, s.extents.back().blocks);
   }
+  return size.total();
+}
+
+std::vector<FooterStream> State::footer_of(const Segment& segment) const {
+  std::vector<FooterStream> out;
+  out.reserve(segment.streams.size());
+  for (StreamId id : segment.streams) {
+    const Stream& s = *streams_.at(id);
+    out.push_back({id, s.key, *extent_at(s, segment.base)});
+  }
+  return out;
+}
+
+void State::retire(Segment& segment, const std::vector<FooterStream>* footer) {
+  for (size_t i = 0; i < segment.streams.size(); i++) {
+    const StreamId id = segment.streams[i];
+    Stream& s = *streams_.at(id);
+    const auto at = extent_at(s, segment.base) - s.extents.cbegin();
+    Extent& extent = s.extents[static_cast<size_t>(at)];
+    cache.insert(segment.base, id, std::move(extent.rows));
+    extent.rows = nullptr;
+    if (footer == nullptr) continue;
+    extent.rows_at = (*footer)[i].extent.rows_at;
+    extent.rows_crc = (*footer)[i].extent.rows_crc;
+  }
+  segment.has_footer = footer != nullptr;
+}
+
+void State::retire_active() {
+  retire(*active, nullptr);
   active = nullptr;
 }
 

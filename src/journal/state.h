@@ -120,8 +120,14 @@ class State {
   void retire_active();
   // The active segment, which has no blocks, was never there.
   void disown_active();
-  // Its rows will be found by walking from now on.
-  void forget_footer(Segment& segment) { segment.has_footer = false; }
+  // The exact size of the active segment's footer.
+  uint64_t active_footer_size() const;
+  // What a footer is made of: the extents of the segment with their rows, which are still there
+  // until retire(), and which change no more unless it is active.
+  std::vector<FooterStream> footer_of(const Segment& segment) const;
+  // Lets go of the segment's rows: they will be loaded when needed, by walking unless `footer` says
+  // where they are in the footer.
+  void retire(Segment& segment, const std::vector<FooterStream>* footer);
   void forget_oldest_segment();
   SegmentPtr segment_of(Position position) const;
   // Whether all destinations have settled all of it.

@@ -204,7 +204,8 @@ TEST_F(JournalRecovery, BytesBehindTheSuccessorsBaseAreNotData) {
 }
 
 TEST_F(JournalRecovery, FooterThatACrashForgotIsWrittenAgainAndNotCorruption) {
-  fill(200);  // several segments
+  fill(200);                                 // several segments
+  ASSERT_TRUE(journal_->checkpoint().ok());  // all footers are written
   kill();
   const auto paths = segment_paths(fs_);
   ASSERT_GT(paths.size(), 2u);
@@ -235,6 +236,7 @@ TEST_F(JournalRecovery, FooterThatACrashForgotIsWrittenAgainAndNotCorruption) {
 
 TEST_F(JournalRecovery, BlockThatIsMissingWithTheFooterIsCorruption) {
   fill(200);
+  ASSERT_TRUE(journal_->checkpoint().ok());
   kill();
   const auto paths = segment_paths(fs_);
   const std::string path = paths[paths.size() - 2];

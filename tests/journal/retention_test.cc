@@ -175,6 +175,7 @@ TEST_F(JournalRetention, FullJournalRejectsNamingTheLimitAndTheDestination) {
   EXPECT_NE(status.error().message.find("pending for destination \"amp\""), std::string::npos)
       << status.error().message;
   EXPECT_TRUE(journal_->stats().healthy);
+  wake();  // all footers are written
   uint64_t on_disk = 0;
   for (const std::string& path : segment_paths(fs_)) on_disk += fs_.contents(path).size();
   EXPECT_LE(on_disk, options_.max_size);
