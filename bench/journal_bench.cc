@@ -105,11 +105,14 @@ std::vector<StreamId> intern_many(Journal& journal, int count) {
   return out;
 }
 
-// The destinations' side: settles all blocks of each stream, as its lanes would after a 2xx.
+// The destinations' side: reads and settles all blocks of each stream, as its lanes do.
 void settle_stream(Journal& journal, const std::string& destination, StreamId stream) {
+  Buffer body;
   for (;;) {
     const auto pending = journal.pending(destination, stream, 4 * kBlockSamples, 1 << 20);
     if (pending->blocks.empty()) return;
+    body.clear();
+    for (const BlockRef& b : pending->blocks) TG_CHECK(journal.read(b, body).ok());
     TG_CHECK(journal.settle(destination, pending->blocks, std::nullopt));
   }
 }

@@ -198,14 +198,16 @@ bool Impl::remove_settled(House& house) {
 }
 
 Status Impl::remove_oldest(House&) {
-  std::string path;
+  SegmentPtr oldest;
   {
     auto state = state_.lock();
     TG_CHECK(state->segments.front() != state->active);
-    path = state->segments.front()->path;
+    oldest = state->segments.front();
   }
-  if (auto s = fs_.remove(path); !s) return s;
-  state_.lock()->forget_oldest_segment();
+  if (auto s = fs_.remove(oldest->path); !s) return s;
+  auto state = state_.lock();
+  state->forget_oldest_segment();
+  tail_.lock()->drop_before(oldest->end);
   return Ok{};
 }
 

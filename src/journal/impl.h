@@ -11,6 +11,7 @@
 #include "base/guarded.h"
 #include "journal/journal.h"
 #include "journal/state.h"
+#include "journal/tail.h"
 
 namespace tollgate::journal {
 
@@ -138,7 +139,8 @@ class Impl final : public Journal {
   void commit(std::vector<Request>& batch);
   bool admit(const Options& options, Request& request, Planned& planned);
   Status write(std::vector<Request*>& batch);
-  void publish(const std::vector<BlockRef>& written);
+  // Takes the elements of the batch.
+  void publish(std::vector<Request*>& batch);
   Status make_room(const Options& options, uint64_t bytes);
   Status sync_file();
   Status sync_commit();
@@ -180,11 +182,12 @@ class Impl final : public Journal {
   const Clock& clock_;
   const std::string path_;
 
-  // Guarded, each by itself. Order when several are needed: house_, state_, open_files_.
+  // Guarded, each by itself. Order when several are needed: house_, state_, then the rest.
   Guarded<House> house_;
   Guarded<Options> options_;
   Guarded<State> state_;
   Guarded<OpenFiles> open_files_;
+  Guarded<Tail> tail_;
   Guarded<Queue> queue_;
   Guarded<Chores> chores_;
   Guarded<Spare> spare_;

@@ -248,6 +248,10 @@ void Impl::remember_open(const SegmentPtr& segment) const {
 }
 
 Status Impl::read(const BlockRef& block, Buffer& out) const {
+  if (const auto elements = tail_.lock()->find(block.position)) {
+    out.append(elements->view());
+    return Ok{};
+  }
   SegmentPtr segment;
   {
     auto state = state_.lock();

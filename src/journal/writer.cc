@@ -150,7 +150,7 @@ void Impl::commit(std::vector<Request>& batch) {
     return;
   }
   unsynced_ = options.sync != Sync::kAlways;
-  publish(assembly_.written);
+  publish(admitted);
   for (Request* request : admitted) request->done(Ok{});
   want_spare(options);
   if (assembly_.written.empty()) return;
@@ -288,8 +288,16 @@ void Impl::Assembly::clear() {
   changed.clear();
 }
 
-void Impl::publish(const std::vector<BlockRef>& written) {
+void Impl::publish(std::vector<Request*>& batch) {
+  const std::vector<BlockRef>& written = assembly_.written;
   if (written.empty()) return;
+  if (!state_.lock()->destinations.empty()) {
+    auto block = written.begin();
+    auto tail = tail_.lock();
+    for (Request* request : batch) {
+      for (NewBlock& b : request->blocks) tail->push((block++)->position, std::move(b.elements));
+    }
+  }
   if (active_blocks_ == 0) active_since_ns_ = clock_.monotonic_ns();
   active_blocks_ += written.size();
   Position before;
