@@ -143,7 +143,8 @@ void Impl::commit(std::vector<Request>& batch) {
   Status status = Ok{};
   if (active_blocks_ > 0 && used + planned.bytes > segment_limit(options)) status = roll();
   if (status.ok()) status = write(admitted);
-  if (status.ok() && options.sync == Sync::kAlways) status = sync_commit();
+  // (A new name is made durable even if `sync` was another when the segment was rolled.)
+  if (status.ok() && (options.sync == Sync::kAlways || name_unsynced_)) status = sync_commit();
   if (!status) {
     fail(status.error());
     for (Request* request : admitted) request->done(refusal());
