@@ -101,15 +101,15 @@ net::Task<bool> Lane::turn() {
   if (over()) co_return false;
   const std::string& destination = seat_->destination->name();
   const config::RemoteWrite& settings = seat_->endpoint->settings();
-  auto cursor = context_.journal.cursor(destination, stream_);
-  if (!cursor) co_return false;
   const uint64_t max_raw = std::min(settings.max_bytes_per_send, learned_max_raw_);
   const uint64_t max_samples = settings.max_samples_per_send;
+  auto pending = context_.journal.pending(destination, stream_, max_samples, max_raw);
+  if (!pending) co_return false;
   Work work;
-  work.blocks = context_.journal.next(stream_, cursor->position, max_samples, max_raw);
+  work.blocks = std::move(pending->blocks);
   milliseconds look_again{0};
   if (work.blocks.empty()) {
-    if (!context_.journal.has_blocks(stream_, cursor->position)) co_return false;
+    if (!pending->unreadable) co_return false;
     look_again = kUnreadable;  // the disk: there are blocks, but we cannot see them now
   } else if (keep_to_barrier(work.blocks)) {
     look_again = kBarrierPoll;
@@ -375,10 +375,7 @@ Status Lane::load(const Work& work, std::string& preamble, Buffer& body) {
 }
 
 void Lane::settle_all(const Work& work, std::optional<model::DropReason> reason) {
-  const std::string& destination = seat_->destination->name();
-  for (const auto& block : work.blocks) {
-    if (!context_.journal.settle(destination, block, reason)) break;
-  }
+  context_.journal.settle(seat_->destination->name(), work.blocks, reason);
 }
 
 void Lane::watch_saturation(const Work& work, int64_t sent_ns, bool full) {

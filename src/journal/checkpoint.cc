@@ -11,14 +11,16 @@ std::string encode(const Checkpoint& c) {
   w.put(c.next_stream).put(c.end).put(static_cast<uint32_t>(c.destinations_lost));
   w.put(static_cast<uint32_t>(model::kDropReasons));
   w.put(static_cast<uint32_t>(c.streams.size()));
-  for (const auto& [id, stream] : c.streams) w.put(id).key(stream.key).put(stream.accepted);
+  c.streams.each([&](StreamId id, const Checkpoint::Stream& stream) {
+    w.put(id).key(stream.key).put(stream.accepted);
+  });
   w.put(static_cast<uint32_t>(c.destinations.size()));
   for (const auto& [name, cursors] : c.destinations) {
     w.text(name).put(static_cast<uint32_t>(cursors.size()));
-    for (const auto& [id, cursor] : cursors) {
+    cursors.each([&](StreamId id, const Cursor& cursor) {
       w.put(id).put(cursor.position).put(cursor.baseline).put(cursor.delivered);
       for (uint64_t n : cursor.dropped) w.put(n);
-    }
+    });
   }
   w.put(static_cast<uint32_t>(c.removed.size()));
   for (const Removed& r : c.removed) w.text(r.destination).text(r.tenant).put(r.samples);
@@ -43,6 +45,7 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes) {
   const auto streams = r.get<uint32_t>();
   for (uint32_t i = 0; i < streams && r.ok(); i++) {
     const auto id = r.get<StreamId>();
+    if (id > kMaxStreamId) return std::nullopt;
     Checkpoint::Stream& stream = c.streams[id];
     stream.key = r.key();
     stream.accepted = r.get<uint64_t>();
@@ -52,7 +55,9 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes) {
     auto& cursors = c.destinations[r.text()];
     const auto count = r.get<uint32_t>();
     for (uint32_t k = 0; k < count && r.ok(); k++) {
-      Cursor& cursor = cursors[r.get<StreamId>()];
+      const auto id = r.get<StreamId>();
+      if (id > kMaxStreamId) return std::nullopt;
+      Cursor& cursor = cursors[id];
       cursor.position = r.get<uint64_t>();
       cursor.baseline = r.get<uint64_t>();
       cursor.delivered = r.get<uint64_t>();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "journal/by_id.h"
 #include "journal/journal.h"
 
 namespace tollgate::journal {
@@ -15,14 +16,15 @@ struct Checkpoint {
   struct Stream {
     StreamKey key;
     uint64_t accepted = 0;
+    bool operator==(const Stream&) const = default;
   };
   StreamId next_stream = 1;
   Position end = 0;  // no position below it is ever given out again
   // The cursors were lost earlier and the destinations have not been declared since: the next
   // declaration starts them at the oldest block.
   bool destinations_lost = false;
-  std::map<StreamId, Stream> streams;
-  std::map<std::string, std::map<StreamId, Cursor>> destinations;
+  ById<Stream> streams;
+  std::map<std::string, ById<Cursor>> destinations;
   std::vector<Removed> removed;
 };
 

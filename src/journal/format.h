@@ -54,6 +54,7 @@ inline constexpr size_t kFooterStreamSize = 128;
 inline constexpr uint64_t kCheckpointMagic = 0x31305255'43474754;  // "TGGCUR01"
 inline constexpr char kCheckpointName[] = "cursors";
 inline constexpr char kLockName[] = "LOCK";
+inline constexpr char kSpareName[] = "spare";  // the file of the next segment; no data
 inline constexpr char kSegmentSuffix[] = ".seg";
 
 }  // namespace tollgate::journal::format

@@ -51,8 +51,15 @@ Result<SegmentSummary> inspect_segment(const fs::File& file, const std::string& 
   out.streams = streams.size();
   out.damaged_records = scanned->damaged_records;
   out.damaged_bytes = scanned->damaged_bytes;
-  if (successor && scanned->tail_bytes > 0) {
-    // Only the newest segment may end in the middle of something.
+  bool unsealed = false;  // a crash came before its footer was durable
+  if (successor && !out.sealed && scanned->tail_bytes > 0) {
+    auto index = scan_segment(file, base, limit, Payloads::kTrust,
+                              [](StreamId) -> std::optional<StreamKey> { return std::nullopt; });
+    if (!index) return index.error();
+    unsealed = footer_is_missing(*index, *successor);
+  }
+  if (successor && !unsealed && scanned->tail_bytes > 0) {
+    // Only the newest segment may end in the middle of something else.
     out.damaged_records++;
     out.damaged_bytes += scanned->tail_bytes;
   } else {

@@ -11,6 +11,8 @@ namespace tollgate::journal {
 namespace {
 
 constexpr size_t kMaxOpenFiles = 64;        // of sealed segments, for reading
+constexpr StreamId kLedgerChunk = 1024;     // streams that ledger() looks at under one lock
+constexpr size_t kLedgerReads = 64;         // of indexes that it reads from the disk
 constexpr size_t kMaxCorruptBlocks = 4096;  // remembered, so that each is counted once
 
 }  // namespace
@@ -37,6 +39,7 @@ Status Impl::start() {
   if (auto s = recover(); !s) return s;
   last_checkpoint_ns_ = last_expiry_ns_ = last_sync_ns_ = clock_.monotonic_ns();
   thread_ = std::thread([this] { run(); });
+  housekeeper_ = std::thread([this] { keep_house(); });
   return Ok{};
 }
 
@@ -45,6 +48,7 @@ void Impl::close() {
   queue_.lock()->stopping = true;
   wake_.notify_one();
   thread_.join();
+  housekeeper_.join();
   lock_.reset();
 }
 
@@ -54,7 +58,7 @@ Result<StreamId> Impl::intern(const StreamKey& key) {
   const uint32_t max = options_.lock()->max_streams;
   auto state = state_.lock();
   if (const auto known = state->find(key)) return *known;
-  if (state->stream_count() >= max) {
+  if (state->stream_count() >= max || state->end_stream() > kMaxStreamId) {
     return our_error(Code::kLimited,
                      fmt::format("journal.max_streams ({}) reached: too many different tenants, "
                                  "sources and replicas",
@@ -126,8 +130,16 @@ std::optional<Cursor> Impl::cursor(const std::string& destination, StreamId stre
 
 bool Impl::settle(const std::string& destination, const BlockRef& block,
                   std::optional<model::DropReason> reason) {
-  return state_.lock()->settle(destination, block, reason ? block.samples : 0,
-                               reason.value_or(model::DropReason::kRefused));
+  return settle(destination, std::span(&block, 1), reason);
+}
+
+bool Impl::settle(const std::string& destination, std::span<const BlockRef> blocks,
+                  std::optional<model::DropReason> reason) {
+  auto state = state_.lock();
+  return std::all_of(blocks.begin(), blocks.end(), [&](const BlockRef& block) {
+    return state->settle(destination, block, reason ? block.samples : 0,
+                         reason.value_or(model::DropReason::kRefused));
+  });
 }
 
 bool Impl::settle_partly(const std::string& destination, const BlockRef& block,
@@ -169,6 +181,29 @@ bool Impl::has_blocks(StreamId stream, Position from) const {
   auto state = state_.lock();
   const State::Stream* s = state->stream(stream);
   return s != nullptr && !s->extents.empty() && s->extents.back().end > from;
+}
+
+std::optional<Journal::Pending> Impl::pending(const std::string& destination, StreamId stream,
+                                              uint64_t max_samples, uint64_t max_raw_bytes) const {
+  Pending out;
+  Position cursor = 0;
+  {
+    auto state = state_.lock();
+    const auto found = state->destinations.find(destination);
+    const State::Stream* s = state->stream(stream);
+    if (found == state->destinations.end() || s == nullptr) return std::nullopt;
+    Position from = cursor = state->cursor(found->second, stream).position;
+    if (s->extents.empty() || s->extents.back().end <= from) return out;
+    State::Limits left{max_samples, max_raw_bytes};
+    State::Missing missing;
+    if (state->collect(stream, from, left, out.blocks, missing, nullptr)) {
+      out.unreadable = out.blocks.empty();
+      return out;
+    }
+  }
+  out.blocks = next(stream, cursor, max_samples, max_raw_bytes);  // reads an index
+  out.unreadable = out.blocks.empty() && has_blocks(stream, cursor);
+  return out;
 }
 
 std::shared_ptr<const Rows> Impl::rows_of(const State::Missing& missing) const {
@@ -213,6 +248,10 @@ void Impl::remember_open(const SegmentPtr& segment) const {
 }
 
 Status Impl::read(const BlockRef& block, Buffer& out) const {
+  if (const auto elements = tail_.lock()->find(block.position)) {
+    out.append(elements->view());
+    return Ok{};
+  }
   SegmentPtr segment;
   {
     auto state = state_.lock();
@@ -261,41 +300,57 @@ void Impl::time_syncs(SyncTimer timer) { *sync_timer_.lock() = std::move(timer);
 std::vector<StreamTotals> Impl::streams() const {
   std::vector<StreamTotals> out;
   auto state = state_.lock();
-  for (const auto& [id, s] : state->streams()) out.push_back({id, s.key, s.accepted});
-  std::sort(out.begin(), out.end(),
-            [](const StreamTotals& a, const StreamTotals& b) { return a.stream < b.stream; });
+  out.reserve(state->stream_count());
+  for (StreamId id = 0; id < state->end_stream(); id++) {
+    if (const State::Stream* s = state->stream(id)) out.push_back({id, s->key, s->accepted});
+  }
   return out;
 }
 
 std::vector<LedgerRow> Impl::ledger() const {
   std::vector<LedgerRow> out;
+  std::vector<std::string> names;
   {
     auto state = state_.lock();
-    for (const auto& [name, destination] : state->destinations) {
-      for (const auto& [id, s] : state->streams()) {
-        if (s.accepted == 0 && s.extents.empty()) continue;
-        const auto lane = destination.lanes.find(id);
-        const State::Lane::Point point =
-            lane == destination.lanes.end() ? State::Lane::Point{} : lane->second.durable;
+    out.reserve(state->destinations.size() * state->stream_count());
+    for (const auto& [name, destination] : state->destinations) names.push_back(name);
+  }
+  std::vector<size_t> unknown;  // rows whose oldest pending block is not in memory
+  for (const std::string& name : names) {
+    // In pieces, so that nobody waits long for the lock.
+    StreamId id = 0;
+    for (bool more = true; more;) {
+      auto state = state_.lock();
+      const auto destination = state->destinations.find(name);
+      if (destination == state->destinations.end()) break;
+      const StreamId until = std::min<StreamId>(state->end_stream(), id + kLedgerChunk);
+      more = until < state->end_stream();
+      for (; id < until; id++) {
+        const State::Stream* s = state->stream(id);
+        if (s == nullptr || (s->accepted == 0 && s->extents.empty())) continue;
+        const State::Lane* lane = destination->second.lanes.find(id);
+        const State::Lane::Point point = lane == nullptr ? State::Lane::Point{} : lane->durable;
         LedgerRow row;
         row.destination = name;
         row.stream = id;
-        row.key = s.key;
+        row.key = s->key;
         row.cursor = point.cursor;
-        row.accepted = s.accepted - point.cursor.baseline;
-        row.pending_samples = s.accepted - point.cursor.settled();
-        row.pending_bytes = s.bytes - point.bytes;
+        row.accepted = s->accepted - point.cursor.baseline;
+        row.pending_samples = s->accepted - point.cursor.settled();
+        row.pending_bytes = s->bytes - point.bytes;
+        if (row.pending_samples > 0 || row.pending_bytes > 0) {
+          const auto oldest = state->oldest_pending_ms(id, point.cursor.position);
+          row.oldest_pending_ms = oldest.ms;
+          if (!oldest.exact) unknown.push_back(out.size());
+        }
         out.push_back(std::move(row));
       }
     }
   }
-  std::sort(out.begin(), out.end(), [](const LedgerRow& a, const LedgerRow& b) {
-    return std::tie(a.destination, a.stream) < std::tie(b.destination, b.stream);
-  });
-  for (LedgerRow& row : out) {
-    if (row.pending_samples == 0 && row.pending_bytes == 0) continue;
-    const auto oldest = next(row.stream, row.cursor.position, 1, 1);
-    if (!oldest.empty()) row.oldest_pending_ms = oldest.front().appended_ms;
+  if (unknown.size() > kLedgerReads) unknown.resize(kLedgerReads);
+  for (const size_t i : unknown) {
+    const auto oldest = next(out[i].stream, out[i].cursor.position, 1, 1);
+    if (!oldest.empty()) out[i].oldest_pending_ms = oldest.front().appended_ms;
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,8 +57,10 @@ struct LedgerRow {
   uint64_t accepted = 0;  // durable samples of the stream since the destination was declared
   Cursor cursor;
   uint64_t pending_samples = 0;
-  uint64_t pending_bytes = 0;     // elements bytes of pending blocks
-  int64_t oldest_pending_ms = 0;  // append time of the oldest pending block; 0 = none
+  uint64_t pending_bytes = 0;  // elements bytes of pending blocks
+  // Append time of the oldest pending block; 0 = none. With many lanes far behind it may be early
+  // by less than the span of a segment: only some are looked up on the disk.
+  int64_t oldest_pending_ms = 0;
 };
 
 // Samples that were pending for a destination when it was taken out of the configuration:
@@ -92,9 +95,10 @@ struct Stats {
 // cursors.
 //
 // Owner and lifetime: one per process and directory; a second process is refused by a lock file.
-// It starts one thread: drain the queue → one gather-write → one fdatasync → publish to the index
-// → call the `done`s; the same thread persists the cursors (atomically, every
-// checkpoint_interval), rolls segments and removes those that nobody needs.
+// It starts two threads. The journal's: drain the queue → one gather-write → one fdatasync →
+// publish to the index → call the `done`s. The housekeeper's, for which no `done` waits: persist
+// the cursors (atomically, every checkpoint_interval), prepare the next segment, remove those that
+// nobody needs.
 // Threads: every method from any thread; `close` and `set_destinations` not from callbacks. `done`
 // and observers run on the journal's thread (a `done` that is refused at once: inside `append`):
 // they must only post.
@@ -105,7 +109,8 @@ struct Stats {
 // Damaged bytes found at recovery or on reading are counted, skipped, and show up as
 // DropReason::kCorrupt in every cursor that passes them.
 // Limits: max_size, segment_size, max_streams. Memory: the index of the segments being read
-// (about 64 B a block), a summary per (segment, stream) otherwise; independent of the backlog.
+// (about 64 B a block), a summary per (segment, stream) otherwise, and the newest 16 MiB of blocks;
+// independent of the backlog.
 class Journal {
  public:
   using Done = std::function<void(const Status&)>;
@@ -144,6 +149,14 @@ class Journal {
   // Whether there are blocks at or after `from`, from memory alone: true with an empty next() means
   // that the disk cannot be read now.
   virtual bool has_blocks(StreamId stream, Position from) const = 0;
+  // What a lane is to send: next() from the destination's cursor on, in one call. Nothing if the
+  // destination is gone.
+  struct Pending {
+    std::vector<BlockRef> blocks;
+    bool unreadable = false;  // there are blocks, but the disk cannot be read now
+  };
+  virtual std::optional<Pending> pending(const std::string& destination, StreamId stream,
+                                         uint64_t max_samples, uint64_t max_raw_bytes) const = 0;
   // Appends the elements of a block to `out`, after checking its checksum. kCorrupt if damaged
   // (settle it as DropReason::kCorrupt), kUnavailable if it was removed (look at
   // the cursor again: it has moved) or cannot be read now; `out` is then as before.
@@ -156,7 +169,11 @@ class Journal {
   // cursor has moved meanwhile (drop_oldest) or the destination is gone.
   virtual bool settle(const std::string& destination, const BlockRef& block,
                       std::optional<model::DropReason> reason) = 0;
-  // The same, with some samples of the block delivered and the rest dropped for `reason`.
+  // The same for the blocks of one request, in order, in one call; ends at the first that is not
+  // settled.
+  virtual bool settle(const std::string& destination, std::span<const BlockRef> blocks,
+                      std::optional<model::DropReason> reason) = 0;
+  // The same for one block, with some of its samples delivered and the rest dropped for `reason`.
   virtual bool settle_partly(const std::string& destination, const BlockRef& block,
                              uint32_t dropped_samples, model::DropReason reason) = 0;
 

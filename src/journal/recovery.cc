@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "journal/impl.h"
+#include "journal/limits.h"
 
 namespace tollgate::journal {
 
@@ -21,6 +22,9 @@ Status Impl::recover() {
   if (!names) return names.error();
   bool lost = false;
   if (auto s = load_checkpoint(*names, lost); !s) return s;
+  if (std::find(names->begin(), names->end(), format::kSpareName) != names->end()) {
+    if (auto s = fs_.remove(path_of(format::kSpareName)); !s) return s;
+  }
 
   std::vector<Position> bases;
   for (const std::string& name : *names) {
@@ -30,13 +34,17 @@ Status Impl::recover() {
   for (size_t i = 0; i < bases.size(); i++) {
     std::optional<Position> successor;
     if (i + 1 < bases.size()) successor = bases[i + 1];
-    if (auto s = load_segment(bases[i], successor); !s) return s;
+    const bool recent = bases.size() - i <= kMaxUnsealed + 1;
+    if (auto s = load_segment(bases[i], successor, recent); !s) return s;
   }
 
   bool any_blocks = false;
   {
     auto state = state_.lock();
-    for (const auto& [id, stream] : state->streams()) any_blocks |= !stream.extents.empty();
+    for (StreamId id = 0; id < state->end_stream(); id++) {
+      const State::Stream* stream = state->stream(id);
+      any_blocks |= stream != nullptr && !stream->extents.empty();
+    }
     state->finish_recovery([&](const Extent& extent, StreamId id) -> std::shared_ptr<const Rows> {
       if (auto rows = state->cache.find(extent.segment->base, id)) return rows;
       auto file = fs_.open_read(extent.segment->path);
@@ -55,8 +63,9 @@ Status Impl::recover() {
         "the journal's cursors are lost: every destination gets all that the journal holds again",
         {{"path", path_of(format::kCheckpointName)}});
   }
-  Status status = lost ? write_checkpoint() : Status(Ok{});
-  if (status.ok()) status = create_segment(false);
+  auto house = house_.lock();
+  Status status = lost ? write_checkpoint(*house) : Status(Ok{});
+  if (status.ok()) status = create_segment(Creation::kFirst);
   if (!status) {
     // With a full disk the gateway must start all the same: delivering is what frees the disk.
     if (!status.error().message.starts_with("no space left")) return status;
@@ -75,14 +84,15 @@ Status Impl::load_checkpoint(const std::vector<std::string>& names, bool& lost) 
   const auto checkpoint = decode_checkpoint(*bytes);
   lost = !checkpoint;
   if (!checkpoint) return Ok{};
+  auto house = house_.lock();
   auto state = state_.lock();
   state->restore(*checkpoint);
-  written_version_ = state->version;
-  checkpoint_exists_ = true;
+  house->written_version = state->version;
+  house->checkpoint_exists = true;
   return Ok{};
 }
 
-Status Impl::load_segment(Position base, std::optional<Position> successor) {
+Status Impl::load_segment(Position base, std::optional<Position> successor, bool recent) {
   const std::string path = path_of(segment_name(base));
   const bool last = !successor;
   auto opened = fs_.open_append(path);
@@ -113,6 +123,10 @@ Status Impl::load_segment(Position base, std::optional<Position> successor) {
   auto footer = read_footer(file, base, limit);
   if (!footer) return footer.error();
   if (*footer) {
+    // After kill -9 we may see what the disk does not have yet.
+    if (recent) {
+      if (auto s = file.sync(); !s) return s;
+    }
     segment->has_footer = true;
     segment->end = limit;
     return accept_segment(segment, **footer);
@@ -127,12 +141,15 @@ Status Impl::load_segment(Position base, std::optional<Position> successor) {
   if (!scanned) return scanned.error();
   SegmentIndex& index = *scanned;
   const bool empty = index.streams.empty();
+  const bool unsealed = !last && footer_is_missing(index, *successor);
   {
     auto counters = counters_.lock();
     counters->corrupt_records += index.scan.damaged_records + index.unknown_stream_blocks;
     counters->corrupt_bytes += index.scan.damaged_bytes + index.unknown_stream_bytes;
     if (last) {
       counters->torn_bytes += header || !empty ? index.scan.tail_bytes : *size;
+    } else if (unsealed) {
+      counters->torn_bytes += index.scan.tail_bytes;
     } else if (index.scan.tail_bytes > 0) {
       counters->corrupt_records++;
       counters->corrupt_bytes += index.scan.tail_bytes;
@@ -141,7 +158,9 @@ Status Impl::load_segment(Position base, std::optional<Position> successor) {
       counters->corrupt_records++;
       counters->corrupt_bytes += format::kSegmentHeaderSize;
     }
-    if (successor && *successor > limit) counters->corrupt_bytes += *successor - limit;
+    if (!last && !unsealed && *successor > limit) {
+      counters->corrupt_bytes += *successor - limit;
+    }
   }
   if (last && empty) {
     // Created and never used, or torn while it was created.
@@ -149,8 +168,8 @@ Status Impl::load_segment(Position base, std::optional<Position> successor) {
     state->published_end = std::max(state->published_end, base);
     return fs_.remove(path);
   }
-  segment->end = last ? index.scan.end : limit;
-  if (last) seal_recovered(segment, file, index);
+  segment->end = last || unsealed ? index.scan.end : limit;
+  if (last || unsealed) seal_recovered(segment, file, index);
   return accept_segment(segment, index);
 }
 
@@ -159,12 +178,7 @@ void Impl::seal_recovered(const SegmentPtr& segment, fs::File& file, SegmentInde
   // walked again at the next start.
   const auto seal = [&]() -> Status {
     if (auto s = file.truncate(segment->end - segment->base); !s) return s;
-    std::vector<FooterStream> streams;
-    for (auto& [id, stream] : index.streams) {
-      stream.extent.rows = std::make_shared<Rows>(stream.rows);
-      streams.push_back({id, stream.key, &stream.extent});
-    }
-    const std::string footer = encode_footer(streams, segment->base, segment->end, clock_.now_ms());
+    const std::string footer = encode_footer(index, segment->base, segment->end, clock_.now_ms());
     const std::string_view pieces[] = {footer};
     if (auto s = file.append(pieces); !s) return s;
     if (auto s = file.sync(); !s) return s;
@@ -173,9 +187,12 @@ void Impl::seal_recovered(const SegmentPtr& segment, fs::File& file, SegmentInde
     return Ok{};
   };
   auto sealed = seal();
-  for (auto& [id, stream] : index.streams) stream.extent.rows = nullptr;
-  if (!sealed) {
-    log::warn("cannot write the index of a recovered segment", {{"error", sealed.error().message}});
+  if (sealed.ok()) return;
+  log::warn("cannot write the index of a recovered segment", {{"error", sealed.error().message}});
+  // A part of the footer must not stay: the next segment may start behind `end`, where the last
+  // checkpoint ended, and this would be damage then.
+  if (auto s = file.truncate(segment->end - segment->base); !s) {
+    log::warn("cannot cut it off either", {{"error", s.error().message}});
   }
 }
 

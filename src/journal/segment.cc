@@ -43,52 +43,74 @@ uint64_t footer_size(size_t streams, size_t key_bytes, size_t blocks) {
          blocks * format::kRowSize + format::kTrailerSize;
 }
 
+void FooterSize::add(const StreamKey& key, size_t blocks) {
+  // id, key, blocks, nine numbers, place and checksum of the rows.
+  total_ += 4 + encoded_size(key) + 4 + 9 * 8 + 8 + 4 + blocks * format::kRowSize;
+}
+
 std::string encode_footer(std::vector<FooterStream>& streams, Position base, Position position,
                           int64_t now_ms) {
-  std::string rows;
-  for (FooterStream& s : streams) {
-    const size_t start = rows.size();
-    rows.resize(start + s.extent->rows->size() * format::kRowSize);
-    char* out = rows.data() + start;
-    for (const BlockRef& b : *s.extent->rows) {
-      encode_row(b, out);
-      out += format::kRowSize;
-    }
-    s.extent->rows_at = start;
-    s.extent->rows_crc = crc32c(std::string_view(rows).substr(start));
+  FooterSize size;
+  size_t blocks = 0;
+  for (const FooterStream& s : streams) {
+    size.add(s.key, s.extent.rows->size());
+    blocks += s.extent.rows->size();
   }
-  // The table comes first, and its length decides where the rows lie: two passes, the first one
-  // to measure.
-  const auto table = [&](uint64_t rows_at) {
-    ByteWriter writer;
-    writer.put(static_cast<uint32_t>(streams.size())).put(uint32_t{0});
-    for (const FooterStream& s : streams) {
-      const Extent& e = *s.extent;
-      writer.put(s.stream).key(s.key).put(e.blocks).put(e.first).put(e.end).put(e.samples_before);
-      writer.put(e.samples_end).put(e.bytes).put(e.first_ms).put(e.last_ms);
-      writer.put(e.min_timestamp).put(e.max_timestamp).put(rows_at + e.rows_at).put(e.rows_crc);
+  std::string out(size.total(), '\0');
+  char* const payload = out.data() + format::kRecordHeaderSize;
+  char* const trailer = out.data() + out.size() - format::kTrailerSize;
+  char* row = trailer - blocks * format::kRowSize;
+  ByteWriter table;
+  table.put(static_cast<uint32_t>(streams.size())).put(uint32_t{0});
+  for (FooterStream& s : streams) {
+    Extent& e = s.extent;
+    char* const rows = row;
+    for (const BlockRef& b : *e.rows) {
+      encode_row(b, row);
+      row += format::kRowSize;
     }
-    return std::move(writer.out());
-  };
-  const uint64_t payload_at = position - base + format::kRecordHeaderSize;
-  const uint64_t rows_at = payload_at + table(0).size();
-  std::string payload = table(rows_at);
-  for (FooterStream& s : streams) s.extent->rows_at += rows_at;
-  payload += rows;
-  char trailer[format::kTrailerSize];
+    e.rows_at = position - base + static_cast<uint64_t>(rows - out.data());
+    e.rows_crc = crc32c({rows, static_cast<size_t>(row - rows)});
+    table.put(s.stream).key(s.key).put(e.blocks).put(e.first).put(e.end).put(e.samples_before);
+    table.put(e.samples_end).put(e.bytes).put(e.first_ms).put(e.last_ms);
+    table.put(e.min_timestamp).put(e.max_timestamp).put(e.rows_at).put(e.rows_crc);
+  }
+  TG_CHECK(payload + table.out().size() + blocks * format::kRowSize == trailer);
+  std::memcpy(payload, table.out().data(), table.out().size());
   store(trailer + format::trailer_at::kFooterPosition, position);
   store(trailer + format::trailer_at::kMagic, format::kTrailerMagic);
   store(trailer + format::trailer_at::kCrc, crc32c({trailer, format::trailer_at::kCrc}));
-  payload.append(trailer, sizeof trailer);
 
+  const std::string_view whole = std::string_view(out).substr(format::kRecordHeaderSize);
   RecordHeader header;
   header.type = format::RecordType::kFooter;
-  header.payload_length = static_cast<uint32_t>(payload.size());
+  header.payload_length = static_cast<uint32_t>(whole.size());
   header.appended_ms = now_ms;
-  header.payload_crc = payload_crc(payload, position);
-  std::string out(format::kRecordHeaderSize, '\0');
+  header.payload_crc = payload_crc(whole, position);
   encode(header, position, out.data());
-  return out + payload;
+  return out;
+}
+
+std::string encode_footer(SegmentIndex& index, Position base, Position position, int64_t now_ms) {
+  std::vector<FooterStream> streams;
+  for (auto& [id, stream] : index.streams) {
+    streams.push_back({id, stream.key, stream.extent});
+    streams.back().extent.rows = std::make_shared<Rows>(stream.rows);
+  }
+  std::string footer = encode_footer(streams, base, position, now_ms);
+  for (const FooterStream& s : streams) {
+    Extent& extent = index.streams.at(s.stream).extent;
+    extent.rows_at = s.extent.rows_at;
+    extent.rows_crc = s.extent.rows_crc;
+  }
+  return footer;
+}
+
+bool footer_is_missing(const SegmentIndex& index, Position successor) {
+  if (index.streams.empty() || index.scan.end >= successor) return false;
+  FooterSize size;
+  for (const auto& [id, stream] : index.streams) size.add(stream.key, stream.rows.size());
+  return size.total() == successor - index.scan.end;
 }
 
 Result<std::optional<SegmentIndex>> read_footer(const fs::File& file, Position base, Position end) {

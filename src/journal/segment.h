@@ -65,15 +65,29 @@ struct SegmentIndex {
   ScanOutcome scan;  // of a walk; `end` is set in any case
 };
 
-// The footer record (header, tables, trailer) of a segment, to be written at `position`.
-// `extents` get their `rows_at` and `rows_crc`. The rows are taken from `extents[i].rows`.
+// The footer record (header, tables, trailer) of a segment, to be written at `position`. The rows
+// are taken from the extents, which get their `rows_at` and `rows_crc`.
 struct FooterStream {
   StreamId stream = 0;
   StreamKey key;
-  Extent* extent = nullptr;
+  Extent extent;
 };
 std::string encode_footer(std::vector<FooterStream>& streams, Position base, Position position,
                           int64_t now_ms);
+// The same for a segment that was walked.
+std::string encode_footer(SegmentIndex& index, Position base, Position position, int64_t now_ms);
+// The exact size of a footer.
+class FooterSize {
+ public:
+  void add(const StreamKey& key, size_t blocks);
+  uint64_t total() const { return total_; }
+
+ private:
+  uint64_t total_ = format::kRecordHeaderSize + 8 + format::kTrailerSize;
+};
+// Whether all that a walk misses before `successor`, the next segment's base, is the footer: its
+// size follows from the records before it. A crash may come before a footer is durable.
+bool footer_is_missing(const SegmentIndex& index, Position successor);
 // An upper bound for the size of such a footer.
 uint64_t footer_size(size_t streams, size_t key_bytes, size_t blocks);
 

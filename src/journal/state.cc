@@ -10,36 +10,60 @@ uint64_t Cursor::settled() const {
 }
 
 std::shared_ptr<const Rows> RowCache::find(Position base, StreamId stream) {
-  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->base != base || it->stream != stream) continue;
-    entries_.splice(entries_.begin(), entries_, it);
-    return it->rows;
-  }
-  return nullptr;
+  const auto found = index_.find({base, stream});
+  if (found == index_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return found->second->rows;
 }
 
 void RowCache::insert(Position base, StreamId stream, std::shared_ptr<const Rows> rows) {
-  if (find(base, stream)) return;
+  const Key key{base, stream};
+  if (index_.contains(key)) return;
   rows_ += rows->size();
-  entries_.push_front({base, stream, std::move(rows)});
-  while (entries_.size() > 1 && (rows_ > kMaxRows || entries_.size() > kMaxEntries)) {
+  entries_.push_front({key, std::move(rows)});
+  index_[key] = entries_.begin();
+  while (entries_.size() > 1 && rows_ > kMaxRows) {
     rows_ -= entries_.back().rows->size();
+    index_.erase(entries_.back().key);
     entries_.pop_back();
   }
 }
 
-void RowCache::erase(Position base) {
-  std::erase_if(entries_, [&](const Entry& e) {
-    if (e.base != base) return false;
-    rows_ -= e.rows->size();
-    return true;
-  });
+void RowCache::erase(Position base, StreamId stream) {
+  const auto found = index_.find({base, stream});
+  if (found == index_.end()) return;
+  rows_ -= found->second->rows->size();
+  entries_.erase(found->second);
+  index_.erase(found);
 }
 
+// Most who ask stand near the end: it is looked at before the rest is searched.
 std::deque<Extent>::const_iterator extent_at(const State::Stream& stream, Position from) {
-  return std::partition_point(stream.extents.begin(), stream.extents.end(),
-                              [&](const Extent& e) { return e.end <= from; });
+  const auto& extents = stream.extents;
+  auto it = extents.end();
+  for (int steps = 2; it != extents.begin(); steps--) {
+    if (std::prev(it)->end <= from) return it;
+    if (steps == 0) break;
+    --it;
+  }
+  return std::partition_point(extents.begin(), it, [&](const Extent& e) { return e.end <= from; });
 }
+
+namespace {
+
+// The first row at or after `from`; the end first, as above.
+Rows::const_iterator row_at(const Rows& rows, Position from) {
+  auto it = rows.end();
+  for (int steps = 4; it != rows.begin(); steps--) {
+    if (std::prev(it)->position < from) return it;
+    if (steps == 0) break;
+    --it;
+  }
+  return std::partition_point(rows.begin(), it,
+                              [&](const BlockRef& b) { return b.position < from; });
+}
+
+}  // namespace
 
 std::optional<StreamId> State::find(const StreamKey& key) const {
   const auto it = ids_.find(encode(key));
@@ -56,35 +80,47 @@ StreamId State::add(const StreamKey& key) {
 bool State::restore(StreamId id, const StreamKey& key) {
   const auto [known, is_new] = ids_.try_emplace(encode(key), id);
   if (!is_new) return known->second == id;
-  const auto [stream, id_is_new] = streams_.try_emplace(id);
-  if (!id_is_new) {
+  if (id > kMaxStreamId || streams_.contains(id)) {
     ids_.erase(known);
     return false;
   }
-  stream->second.key = key;
+  auto& stream = streams_[id];
+  stream = std::make_unique<Stream>();
+  stream->key = key;
   next_stream_ = std::max(next_stream_, id + 1);
   return true;
 }
 
 State::Stream* State::stream(StreamId id) {
-  const auto it = streams_.find(id);
-  return it == streams_.end() ? nullptr : &it->second;
+  auto* found = streams_.find(id);
+  return found ? found->get() : nullptr;
 }
 
 const State::Stream* State::stream(StreamId id) const {
-  const auto it = streams_.find(id);
-  return it == streams_.end() ? nullptr : &it->second;
+  const auto* found = streams_.find(id);
+  return found ? found->get() : nullptr;
 }
 
-uint64_t State::size_bytes() const {
-  uint64_t total = 0;
-  for (const SegmentPtr& s : segments) total += s->end - s->base;
-  return total;
+void State::note_change(StreamId id, Stream& stream) {
+  if (!stream.changed) changed_streams_.push_back(id);
+  stream.changed = true;
+}
+
+void State::activate(const SegmentPtr& segment) {
+  segments.push_back(segment);
+  active = segment;
+  size_bytes_ += segment->end - segment->base;
+  published_end = segment->end;
+}
+
+void State::extend_active(Position end) {
+  size_bytes_ += end - active->end;
+  published_end = active->end = end;
 }
 
 void State::add_segment(const SegmentPtr& segment, SegmentIndex& index) {
   for (auto& [id, found] : index.streams) {
-    Stream& s = streams_.at(id);
+    Stream& s = *streams_.at(id);
     found.extent.segment = segment;
     found.extent.bytes_before = s.bytes;
     s.bytes += found.extent.bytes;
@@ -99,11 +135,12 @@ void State::add_segment(const SegmentPtr& segment, SegmentIndex& index) {
     }
   }
   segments.push_back(segment);
+  size_bytes_ += segment->end - segment->base;
   published_end = std::max(published_end, segment->end);
 }
 
 void State::publish(const BlockRef& b) {
-  Stream& s = streams_.at(b.stream);
+  Stream& s = *streams_.at(b.stream);
   if (s.extents.empty() || s.extents.back().segment != active) {
     Extent extent;
     extent.segment = active;
@@ -119,22 +156,64 @@ void State::publish(const BlockRef& b) {
   s.accepted = b.samples_before + b.samples;
   if (active->oldest_ms == 0) active->oldest_ms = b.appended_ms;
   active->newest_ms = std::max(active->newest_ms, b.appended_ms);
+  note_change(b.stream, s);
   version++;
 }
 
-void State::retire_active() {
+uint64_t State::active_footer_size() const {
+  FooterSize size;
   for (StreamId id : active->streams) {
-    Extent& extent = streams_.at(id).extents.back();
-    cache.insert(active->base, id, std::move(extent.rows));
-    extent.rows = nullptr;
+    const Stream& s = *streams_.at(id);
+    size.add(s.key, s.extents.back().blocks);
   }
+  return size.total();
+}
+
+std::vector<FooterStream> State::footer_of(const Segment& segment) const {
+  std::vector<FooterStream> out;
+  out.reserve(segment.streams.size());
+  for (StreamId id : segment.streams) {
+    const Stream& s = *streams_.at(id);
+    out.push_back({id, s.key, *extent_at(s, segment.base)});
+  }
+  return out;
+}
+
+void State::retire(Segment& segment, const std::vector<FooterStream>* footer) {
+  for (size_t i = 0; i < segment.streams.size(); i++) {
+    const StreamId id = segment.streams[i];
+    Stream& s = *streams_.at(id);
+    const auto at = extent_at(s, segment.base) - s.extents.cbegin();
+    Extent& extent = s.extents[static_cast<size_t>(at)];
+    cache.insert(segment.base, id, std::move(extent.rows));
+    extent.rows = nullptr;
+    if (footer == nullptr) continue;
+    extent.rows_at = (*footer)[i].extent.rows_at;
+    extent.rows_crc = (*footer)[i].extent.rows_crc;
+  }
+  segment.has_footer = footer != nullptr;
+}
+
+void State::retire_active() {
+  retire(*active, nullptr);
+  active = nullptr;
+}
+
+void State::disown_active() {
+  TG_CHECK(active->streams.empty() && segments.back() == active);
+  size_bytes_ -= active->end - active->base;
+  published_end = active->base;
+  segments.pop_back();
   active = nullptr;
 }
 
 void State::forget_oldest_segment() {
   const SegmentPtr& oldest = segments.front();
-  for (StreamId id : oldest->streams) streams_.at(id).extents.pop_front();
-  cache.erase(oldest->base);
+  for (StreamId id : oldest->streams) {
+    streams_.at(id)->extents.pop_front();
+    cache.erase(oldest->base, id);
+  }
+  size_bytes_ -= oldest->end - oldest->base;
   segments.pop_front();
 }
 
@@ -150,11 +229,11 @@ bool State::settled(const Segment& segment, bool durably) const {
   if (destinations_lost) return false;  // we do not know yet who still wants it
   if (durably && durable_end < segment.end) return false;
   for (StreamId id : segment.streams) {
-    const auto extent = extent_at(streams_.at(id), segment.base);
+    const auto extent = extent_at(*streams_.at(id), segment.base);
     for (const auto& [name, destination] : destinations) {
-      const auto lane = destination.lanes.find(id);
-      if (lane == destination.lanes.end()) return false;
-      const Lane::Point& point = durably ? lane->second.durable : lane->second.now;
+      const Lane* lane = destination.lanes.find(id);
+      if (lane == nullptr) return false;
+      const Lane::Point& point = durably ? lane->durable : lane->now;
       if (point.cursor.position < extent->end) return false;
     }
   }
@@ -163,10 +242,10 @@ bool State::settled(const Segment& segment, bool durably) const {
 
 void State::drop(const Segment& segment) {
   for (StreamId id : segment.streams) {
-    const Stream& s = streams_.at(id);
+    const Stream& s = *streams_.at(id);
     const auto extent = extent_at(s, segment.base);
     for (auto& [name, destination] : destinations) {
-      Lane& lane = destination.lanes[id];
+      Lane& lane = destination.changing(id);
       Cursor& cursor = lane.now.cursor;
       if (cursor.position >= extent->end) continue;
       if (cursor.position <= extent->first) {
@@ -185,10 +264,10 @@ std::pair<std::string, uint64_t> State::slowest_destination() const {
   std::pair<std::string, uint64_t> worst;
   for (const auto& [name, destination] : destinations) {
     uint64_t pending = 0;
-    for (const auto& [id, s] : streams_) {
-      const auto lane = destination.lanes.find(id);
-      pending += s.bytes - (lane == destination.lanes.end() ? 0 : lane->second.now.bytes);
-    }
+    streams_.each([&, &lanes = destination.lanes](StreamId id, const auto& s) {
+      const Lane* lane = lanes.find(id);
+      pending += s->bytes - (lane == nullptr ? 0 : lane->now.bytes);
+    });
     if (pending > worst.second) worst = {name, pending};
   }
   return worst;
@@ -206,19 +285,34 @@ bool State::collect(StreamId id, Position& from, Limits& left, Rows& out, Missin
       missing = {*extent, id, extent->segment->has_footer, extent->segment->end};
       return false;
     }
-    auto row = std::partition_point(rows->begin(), rows->end(),
-                                    [&](const BlockRef& b) { return b.position < from; });
+    const auto first = row_at(*rows, from);
+    auto row = first;
+    bool full = false;
     for (; row != rows->end(); ++row) {
-      if (!out.empty() && (row->samples > left.samples || row->raw_length > left.raw_bytes)) {
-        return true;
-      }
+      full = (row != first || !out.empty()) &&
+             (row->samples > left.samples || row->raw_length > left.raw_bytes);
+      if (full) break;
       left.samples -= std::min<uint64_t>(left.samples, row->samples);
       left.raw_bytes -= std::min<uint64_t>(left.raw_bytes, row->raw_length);
-      out.push_back(*row);
     }
+    out.insert(out.end(), first, row);
+    if (full) return true;
     from = extent->end;
   }
   return true;
+}
+
+State::Oldest State::oldest_pending_ms(StreamId id, Position from) {
+  const Stream& s = *streams_.at(id);
+  const auto extent = extent_at(s, from);
+  if (extent == s.extents.end()) return {};
+  if (from <= extent->first) return {extent->first_ms, true};
+  std::shared_ptr<const Rows> rows = extent->rows;
+  if (!rows) rows = cache.find(extent->segment->base, id);
+  if (!rows) return {extent->first_ms, false};
+  const auto row = row_at(*rows, from);
+  if (row != rows->end()) return {row->appended_ms, true};
+  return {extent->last_ms, true};
 }
 
 void State::lose(Cursor& cursor, uint64_t upto, model::DropReason reason) {
@@ -239,10 +333,10 @@ bool State::set_destinations(const std::vector<std::string>& names) {
       ++it;
       continue;
     }
-    for (const auto& [id, s] : streams_) {
-      const uint64_t pending = s.accepted - cursor(it->second, id).settled();
-      if (pending > 0) removed[{it->first, s.key.tenant}] += pending;
-    }
+    streams_.each([&](StreamId id, const auto& s) {
+      const uint64_t pending = s->accepted - cursor(it->second, id).settled();
+      if (pending > 0) removed[{it->first, s->key.tenant}] += pending;
+    });
     it = destinations.erase(it);
     changed = true;
   }
@@ -250,21 +344,22 @@ bool State::set_destinations(const std::vector<std::string>& names) {
     const auto [it, is_new] = destinations.try_emplace(name);
     if (!is_new) continue;
     changed = true;
-    for (const auto& [id, s] : streams_) {
-      if (s.accepted == 0 && s.extents.empty()) continue;
-      Lane lane;
+    Destination& destination = it->second;
+    streams_.each([&](StreamId id, const auto& stream) {
+      const Stream& s = *stream;
+      if (s.accepted == 0 && s.extents.empty()) return;
+      Lane& lane = destination.lanes[id];
       if (destinations_lost && !s.extents.empty()) {
         lane.now.cursor.position = s.extents.front().first;
         lane.now.cursor.delivered = s.extents.front().samples_before;
         lane.now.bytes = s.extents.front().bytes_before;
       } else {
-        lane.now.cursor.position = published_end;
+        lane.now.cursor.position = data_end();
         lane.now.cursor.baseline = s.accepted;
         lane.now.bytes = s.bytes;
       }
       lane.staged = lane.durable = lane.now;
-      it->second.lanes.emplace(id, lane);
-    }
+    });
   }
   destinations_lost = false;
   if (changed) {
@@ -280,9 +375,10 @@ bool State::settle(const std::string& destination, const BlockRef& block, uint64
   const auto it = destinations.find(destination);
   const Stream* s = stream(block.stream);
   if (it == destinations.end() || s == nullptr) return false;
-  Lane& lane = it->second.lanes[block.stream];
+  const Lane* known = it->second.lanes.find(block.stream);
+  if (known != nullptr && block.position < known->now.cursor.position) return false;
+  Lane& lane = it->second.changing(block.stream);
   Cursor& cursor = lane.now.cursor;
-  if (block.position < cursor.position) return false;
   // Damage may have taken blocks out of an extent after its bytes were summed up: start every
   // extent with what is known for certain.
   const auto extent = extent_at(*s, block.position);
@@ -304,62 +400,93 @@ bool State::settle(const std::string& destination, const BlockRef& block, uint64
 }
 
 Cursor State::cursor(const Destination& destination, StreamId id) const {
-  const auto lane = destination.lanes.find(id);
-  return lane == destination.lanes.end() ? Cursor{} : lane->second.now.cursor;
+  const Lane* lane = destination.lanes.find(id);
+  return lane == nullptr ? Cursor{} : lane->now.cursor;
 }
 
-Checkpoint State::stage() {
-  Checkpoint out;
-  out.next_stream = next_stream_;
-  out.end = staged_end_ = published_end;
-  out.destinations_lost = destinations_lost;
+void State::stage(Checkpoint& image) {
+  image.next_stream = next_stream_;
+  image.end = staged_end_ = data_end();
+  image.destinations_lost = destinations_lost;
   staged_changes_ = changes_;
-  for (const auto& [id, s] : streams_) {
-    if (s.accepted > 0 || !s.extents.empty()) out.streams[id] = {s.key, s.accepted};
+  for (const StreamId id : changed_streams_) {
+    Stream& s = *streams_.at(id);
+    s.changed = false;
+    auto& entry = image.streams[id];
+    if (entry.accepted == 0) entry.key = s.key;
+    entry.accepted = s.accepted;
   }
-  for (auto& [name, destination] : destinations) {
-    auto& cursors = out.destinations[name];
-    for (auto& [id, lane] : destination.lanes) {
-      lane.staged = lane.now;
-      cursors[id] = lane.now.cursor;
+  changed_streams_.clear();
+  const auto stage_lane = [](Destination& destination, StreamId id, Lane& lane,
+                             ById<Cursor>& cursors) {
+    lane.staged = lane.now;
+    lane.changed = false;
+    if (!lane.is_staged) destination.staged.push_back(id);
+    lane.is_staged = true;
+    cursors[id] = lane.now.cursor;
+  };
+  if (image_changes_ == changes_) {
+    for (auto& [name, destination] : destinations) {
+      auto& cursors = image.destinations[name];
+      for (const StreamId id : destination.changed) {
+        stage_lane(destination, id, destination.lanes.at(id), cursors);
+      }
+      destination.changed.clear();
     }
+    return;
   }
+  // Other destinations than before: all anew.
+  image_changes_ = changes_;
+  image.destinations.clear();
+  for (auto& [name, destination] : destinations) {
+    auto& cursors = image.destinations[name];
+    destination.lanes.each([&, &target = destination](StreamId id, Lane& lane) {
+      stage_lane(target, id, lane, cursors);
+    });
+    destination.changed.clear();
+  }
+  image.removed.clear();
   for (const auto& [who, samples] : removed) {
-    out.removed.push_back({who.first, who.second, samples});
+    image.removed.push_back({who.first, who.second, samples});
   }
-  return out;
 }
 
 void State::commit_staged() {
   durable_end = staged_end_;
   destinations_changed = changes_ != staged_changes_;
   for (auto& [name, destination] : destinations) {
-    for (auto& [id, lane] : destination.lanes) lane.durable = lane.staged;
+    for (const StreamId id : destination.staged) {
+      Lane& lane = destination.lanes.at(id);
+      lane.durable = lane.staged;
+      lane.is_staged = false;
+    }
+    destination.staged.clear();
   }
 }
 
 void State::restore(const Checkpoint& c) {
-  for (const auto& [id, s] : c.streams) {
-    if (restore(id, s.key)) streams_.at(id).accepted = s.accepted;
-  }
+  c.streams.each([&](StreamId id, const Checkpoint::Stream& s) {
+    if (restore(id, s.key)) streams_.at(id)->accepted = s.accepted;
+  });
   next_stream_ = std::max(next_stream_, c.next_stream);
   published_end = std::max(published_end, c.end);
   durable_end = c.end;
   destinations_lost = c.destinations_lost;
   for (const auto& [name, cursors] : c.destinations) {
     Destination& destination = destinations[name];
-    for (const auto& [id, cursor] : cursors) {
-      if (!streams_.contains(id)) continue;
+    cursors.each([&](StreamId id, const Cursor& cursor) {
+      if (!streams_.contains(id)) return;
       destination.lanes[id].now.cursor = cursor;
       published_end = std::max(published_end, cursor.position);
-    }
+    });
   }
   for (const Removed& r : c.removed) removed[{r.destination, r.tenant}] += r.samples;
 }
 
 void State::finish_recovery(
     const std::function<std::shared_ptr<const Rows>(const Extent&, StreamId)>& rows) {
-  for (auto& [id, s] : streams_) {
+  streams_.each([&](StreamId id, auto& stream) {
+    Stream& s = *stream;
     const uint64_t found = s.extents.empty() ? 0 : s.extents.back().samples_end;
     if (s.accepted > found) {
       s.gap_at = s.extents.empty() ? 0 : s.extents.back().end;
@@ -369,6 +496,7 @@ void State::finish_recovery(
     for (const auto& [name, destination] : destinations) {
       s.accepted = std::max(s.accepted, cursor(destination, id).settled());
     }
+    if (s.accepted > 0 || !s.extents.empty()) note_change(id, s);
     for (auto& [name, destination] : destinations) {
       if (!destination.lanes.contains(id) && s.gap_upto == 0) continue;
       Lane& lane = destination.lanes[id];
@@ -386,7 +514,7 @@ void State::finish_recovery(
       lose_tail(s, lane);
       lane.staged = lane.durable = lane.now;
     }
-  }
+  });
 }
 
 }  // namespace tollgate::journal

@@ -326,6 +326,26 @@ TEST_F(JournalFailure, FullDiskIsNamedAndHealsOnlyWithSomeRoom) {
   EXPECT_TRUE(append_one(*journal_, a_, std::string(5000, 'x'), 10).ok());
 }
 
+TEST_F(JournalFailure, SegmentThatFailsAfterSyncWasTurnedOffKeepsWhatItHas) {
+  Options options = test_options();
+  // Until a segment was rolled onto a spare: there are more than two.
+  for (int i = 0; i < 40; i++) {
+    ASSERT_TRUE(append_one(*journal_, a_, std::string(1000, 'x'), 10).ok());
+    ASSERT_TRUE(journal_->checkpoint().ok());
+    if (i % 8 == 3) {
+      options.sync = i % 16 == 3 ? Sync::kNever : Sync::kAlways;
+      journal_->reconfigure(options);
+    }
+  }
+  fs_.fail_at({fs_.operations()});
+  ASSERT_FALSE(append_one(*journal_, a_, "lost", 10).ok());
+  EXPECT_EQ(contents_of(*journal_, a_).size(), 41u);
+  clock_.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(journal_->checkpoint().ok());
+  EXPECT_TRUE(append_one(*journal_, a_, "after", 10).ok());
+  EXPECT_EQ(contents_of(*journal_, a_).size(), 42u);
+}
+
 TEST_F(JournalFailure, FailedIntervalSyncTurnsUnhealthy) {
   journal_.reset();
   Options options = test_options();

@@ -16,6 +16,7 @@ class JournalInspect : public ::testing::Test {
     for (int i = 0; i < 40; i++) {
       ASSERT_TRUE(append_one(*journal_, i % 2 ? a : b, std::string(500, 'x'), 3).ok());
     }
+    ASSERT_TRUE(journal_->checkpoint().ok());  // all footers are written
   }
   FaultFs fs_;
   FakeClock clock_;

@@ -133,7 +133,15 @@ class Model {
       ADD_FAILURE() << "no cursor for " << name;
       return false;
     }
-    const auto blocks = journal_->next(ids_[s], cursor->position, 1 + pick(60), 1 + pick(2000));
+    const uint64_t max_samples = 1 + pick(60);
+    const uint64_t max_raw = 1 + pick(2000);
+    const auto blocks = journal_->next(ids_[s], cursor->position, max_samples, max_raw);
+    const auto pending = journal_->pending(name, ids_[s], max_samples, max_raw);
+    EXPECT_EQ(pending->blocks.size(), blocks.size());
+    EXPECT_FALSE(pending->unreadable);
+    for (size_t i = 0; i < blocks.size(); i++) {
+      EXPECT_EQ(pending->blocks[i].position, blocks[i].position);
+    }
     ModelLane& lane = lanes_[name][s];
     for (const BlockRef& b : blocks) {
       const std::string bytes = read_all(*journal_, b);

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "journal/codec.h"
 #include "testing.h"
 
@@ -198,6 +201,70 @@ TEST_F(JournalRecovery, BytesBehindTheSuccessorsBaseAreNotData) {
   EXPECT_EQ(contents_of(*journal_, a_), expected);
   EXPECT_EQ(journal_->stats().corrupt_records, 0u);
   EXPECT_EQ(journal_->streams().at(0).accepted, 50u);
+}
+
+TEST_F(JournalRecovery, FooterThatACrashForgotIsWrittenAgainAndNotCorruption) {
+  fill(200);                                 // several segments
+  ASSERT_TRUE(journal_->checkpoint().ok());  // all footers are written
+  kill();
+  const auto paths = segment_paths(fs_);
+  ASSERT_GT(paths.size(), 2u);
+  const std::string path = paths[paths.size() - 2];
+  const std::string whole = fs_.contents(path);
+  const auto footer = load<Position>(whole.data() + whole.size() - format::kTrailerSize);
+  const size_t at = footer - *parse_segment_name(path.substr(path.rfind('/') + 1));
+  std::map<std::string, std::string> files;
+  for (const std::string& name : fs_.names()) files[name] = fs_.contents(name);
+  for (size_t cut = at; cut < whole.size(); cut += 37) {
+    SCOPED_TRACE(cut);
+    for (const std::string& name : fs_.names()) fs_.erase(name);
+    for (const auto& [name, bytes] : files) fs_.set_contents(name, bytes);
+    fs_.set_contents(path, whole.substr(0, cut));
+    open();
+    EXPECT_EQ(journal_->stats().corrupt_records, 0u);
+    EXPECT_EQ(journal_->stats().corrupt_bytes, 0u);
+    EXPECT_EQ(journal_->stats().torn_bytes, cut - at);
+    EXPECT_EQ(contents_of(*journal_, a_).size(), 200u);
+    EXPECT_EQ(fs_.contents(path).size(), whole.size());
+    kill();
+    open();
+    EXPECT_EQ(journal_->stats().torn_bytes, 0u);
+    EXPECT_EQ(contents_of(*journal_, a_).size(), 200u);
+    kill();
+  }
+}
+
+TEST_F(JournalRecovery, BlockThatIsMissingWithTheFooterIsCorruption) {
+  fill(200);
+  ASSERT_TRUE(journal_->checkpoint().ok());
+  kill();
+  const auto paths = segment_paths(fs_);
+  const std::string path = paths[paths.size() - 2];
+  const std::string whole = fs_.contents(path);
+  const auto footer = load<Position>(whole.data() + whole.size() - format::kTrailerSize);
+  const size_t at = footer - *parse_segment_name(path.substr(path.rfind('/') + 1));
+  fs_.set_contents(path, whole.substr(0, at - 1));  // the last byte of the last block, too
+  open();
+  EXPECT_EQ(journal_->stats().corrupt_records, 1u);
+  settle_all();
+  const auto cursor = journal_->cursor("thanos", a_);
+  EXPECT_EQ(cursor->delivered, 1990u);
+  EXPECT_EQ(dropped(*cursor, DropReason::kCorrupt), 10u);
+}
+
+TEST_F(JournalRecovery, SpareSegmentIsNoDataAndGoes) {
+  fill(3);
+  kill();
+  fs_.set_contents("journal/spare", std::string(5000, 'x'));
+  open();
+  EXPECT_EQ(journal_->stats().corrupt_records, 0u);
+  EXPECT_EQ(contents_of(*journal_, a_).size(), 3u);
+  fill(200);  // rolls over spares of its own
+  ASSERT_TRUE(journal_->checkpoint().ok());
+  EXPECT_EQ(contents_of(*journal_, a_).size(), 203u);
+  journal_.reset();
+  const auto names = fs_.names();
+  EXPECT_EQ(std::count(names.begin(), names.end(), "journal/spare"), 0);
 }
 
 TEST_F(JournalRecovery, VanishedSegmentIsCountedAsCorrupt) {
