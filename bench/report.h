@@ -1,5 +1,5 @@
 // What becomes of a run's results.json (written by bench/run.py): the subcommands
-//   tollgate-bench report results.json [--html page.html] [--svg-dir DIR] [--markdown]
+//   tollgate-bench report results.json [--html page.html] [--svg-dir DIR] [--markdown page.md]
 //   tollgate-bench compare before.json after.json [--threshold 10%]
 // Exit codes: 0 fine, 1 `compare` found a regression, 2 a file could not be read or written, or the
 // two results cannot be compared.

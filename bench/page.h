@@ -1,0 +1,28 @@
+// Results for people: tables for a terminal, a section of Markdown, and a self-contained HTML page.
+#pragma once
+
+#include <string>
+
+#include "results.h"
+#include "table.h"
+
+namespace tollgate::bench {
+
+/// What is to be reached and what was: one row a ratio.
+Table ratios_table(const Results& results);
+
+/// One row a cell, a column for each figure that any cell has: "median (low..high)". Cells without
+/// a figure that counts say why in the second column.
+Table scenario_table(const Scenario& scenario);
+
+/// Everything, for a terminal.
+std::string text_report(const Results& results);
+
+/// The section "last full run" of docs/benchmarks.md. `plots` is the folder of the plots relative
+/// to that page, without a slash at the end.
+std::string markdown_report(const Results& results, const std::string& plots);
+
+/// A page of its own with its plots inside; no scripts, nothing loaded.
+std::string html_report(const Results& results);
+
+}  // namespace tollgate::bench
