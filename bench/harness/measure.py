@@ -109,7 +109,8 @@ class Stage:
         if self.cell.peer == "nginx":
             labels = {}
         self.sinks.append(Sink(self.bench.tools, self.bench.family, f"sink{i}", labels,
-                               self.kind.allow_unsorted, self.certificates, listen))
+                               self.kind.allow_unsorted, self.certificates, listen,
+                               self.cell.setup.get("tenant_header", "")))
 
     @property
     def pid(self):
@@ -276,7 +277,7 @@ def slow_destination(bench, cell):
     slow_ms = cell.options["latency_ms"]
 
     def during(stage, load):
-        stage.sinks[-1].fault(latency_ms=slow_ms)
+        stage.sinks[-1].fault(latency=slow_ms)
         lags = []
         began = time.monotonic()
         rate = cell.traffic.rate
@@ -286,7 +287,7 @@ def slow_destination(bench, cell):
                 lags.append(max(0.0, ahead / rate))
             time.sleep(0.1)
         behind = stage.sinks[0].samples() - stage.sinks[-1].samples()
-        stage.sinks[-1].fault(latency_ms=0)
+        stage.sinks[-1].fault()
         return {"fast_lag_seconds": machine.percentile(lags, 0.99), "backlog_samples": behind}
 
     return steady(bench, cell, during)
@@ -320,7 +321,7 @@ def outage(bench, cell):
         with Sampler(columns, 0.25) as sampler:
             load = stage.load(seconds=seconds)
             time.sleep(lead)
-            sink.fault(outage_seconds=away)
+            sink.fault(outage=f"0s+{away}s")
             time.sleep(away)
             back, had = time.monotonic(), sink.samples()
             waiting = offered() - had
@@ -385,7 +386,7 @@ def capacity(bench, sinks, traffic, seconds):
     running = [Sink(bench.tools, bench.family, f"sink{i}") for i in range(sinks)]
     expect = bench.path("expect")
     try:
-        urls = [f"{sink.base}{peers.WRITE}" for sink in running]
+        urls = [f"{sink.data}{peers.WRITE}" for sink in running]
         load = Load(bench.tools, bench.family, urls,
                     dataclasses.replace(traffic, rate=0, seconds=seconds), expect)
         result = load.result()
