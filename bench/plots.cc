@@ -95,12 +95,16 @@ std::string latency_by_load(const Results& results) {
   return plot.lines.empty() ? std::string() : to_svg(plot);
 }
 
-// One column of the timelines of a scenario's cells, a line a cell.
+// One column of the timelines of a scenario's cells, a line a cell: of those with the most
+// destinations.
 std::string over_time(const Scenario* scenario, std::string_view column, std::string title,
                       std::string y_title) {
   if (scenario == nullptr) return {};
   LinePlot plot{std::move(title), "seconds", std::move(y_title), {}, false};
+  int most = 0;
+  for (const auto& cell : scenario->cells) most = std::max(most, cell.destinations);
   for (const auto& cell : scenario->cells) {
+    if (cell.destinations != most) continue;
     const auto found = cell.timeline.columns.find(column);
     if (found == cell.timeline.columns.end()) continue;
     Line line{cell.title.empty() ? cell.name : cell.title, cell.timeline.seconds, {}};

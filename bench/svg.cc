@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -13,26 +14,38 @@ namespace tollgate::bench {
 namespace {
 
 constexpr double kWidth = 720;
-constexpr double kHeight = 340;
+constexpr double kPlotHeight = 224;
 constexpr double kLeft = 76;
 constexpr double kRight = 16;
-constexpr double kTop = 64;  // title and legend
+constexpr double kTop = 64;  // title and one row of the legend
+constexpr double kLegendRow = 17;
 constexpr double kBottom = 52;
 constexpr size_t kColours = 8;
 
-// Colours that people with any colour vision tell apart (Okabe and Ito), darker on light ground.
-constexpr std::string_view kStyle = R"(<style>
-.tg{font:12px system-ui,sans-serif}
-.tg text{fill:#222}.tg .g{stroke:#ddd}.tg .a{stroke:#888}.tg .w{stroke:#222}.tg .b{fill:#fff}
-.tg .c0{--c:#0072b2}.tg .c1{--c:#d55e00}.tg .c2{--c:#009e73}.tg .c3{--c:#b06090}
-.tg .c4{--c:#b8860b}.tg .c5{--c:#3c8fc4}.tg .c6{--c:#7a4fa3}.tg .c7{--c:#666}
-.tg .f{fill:var(--c)}.tg .l{stroke:var(--c);fill:none;stroke-width:2}
-@media (prefers-color-scheme:dark){
-.tg text{fill:#ddd}.tg .g{stroke:#3a3a3a}.tg .a{stroke:#888}.tg .w{stroke:#eee}.tg .b{fill:#181a1b}
-.tg .c0{--c:#4aa8e0}.tg .c1{--c:#f08a4b}.tg .c2{--c:#35c79b}.tg .c3{--c:#dc9ac0}
-.tg .c4{--c:#e6b422}.tg .c5{--c:#8cc8ee}.tg .c6{--c:#b79ae0}.tg .c7{--c:#aaa}}
-</style>
-)";
+// Colours that people with any colour vision tell apart (after Okabe and Ito), darker on light
+// ground. No CSS variables: not every SVG viewer knows them.
+constexpr std::array<std::string_view, kColours> kOnLight = {
+    "#0072b2", "#d55e00", "#009e73", "#b06090", "#b8860b", "#3c8fc4", "#7a4fa3", "#666"};
+constexpr std::array<std::string_view, kColours> kOnDark = {
+    "#4aa8e0", "#f08a4b", "#35c79b", "#dc9ac0", "#e6b422", "#8cc8ee", "#b79ae0", "#aaa"};
+
+std::string colours(const std::array<std::string_view, kColours>& values) {
+  std::string out;
+  for (size_t i = 0; i < values.size(); i++) {
+    out += fmt::format(".tg .c{0}.f{{fill:{1}}}.tg .c{0}.l{{stroke:{1}}}", i, values[i]);
+  }
+  return out + "\n";
+}
+
+std::string style() {
+  return "<style>\n.tg{font:12px system-ui,sans-serif}.tg .l{fill:none;stroke-width:2}\n"
+         ".tg text{fill:#222}.tg .g{stroke:#ddd}.tg .a{stroke:#888}.tg .w{stroke:#222}"
+         ".tg .b{fill:#fff}\n" +
+         colours(kOnLight) +
+         "@media (prefers-color-scheme:dark){\n.tg text{fill:#ddd}.tg .g{stroke:#3a3a3a}"
+         ".tg .w{stroke:#eee}.tg .b{fill:#181a1b}\n" +
+         colours(kOnDark) + "}\n</style>\n";
+}
 
 std::string mark_text(double value) {
   const double size = std::abs(value);
@@ -42,31 +55,45 @@ std::string mark_text(double value) {
   return fmt::format("{:.4g}", value);
 }
 
-std::string begin(const std::string& title, const std::string& y_title,
-                  const std::vector<std::string>& legend) {
-  std::string out = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" viewBox=\"0 0 {} {}\" "
-      "width=\"{}\" height=\"{}\" role=\"img\" aria-label=\"{}\">\n",
-      kWidth, kHeight, kWidth, kHeight, escape_html(title));
-  out += kStyle;
-  out += fmt::format("<rect class=\"b\" width=\"{}\" height=\"{}\"/>\n", kWidth, kHeight);
-  out += fmt::format("<text x=\"{}\" y=\"20\" font-size=\"15\" font-weight=\"600\">{}</text>\n",
-                     kLeft, escape_html(title));
-  double x = kLeft;
-  for (size_t i = 0; i < legend.size(); i++) {
-    out += fmt::format(
-        "<rect class=\"c{0} f\" x=\"{1:.0f}\" y=\"33\" width=\"11\" height=\"11\"/>"
-        "<text x=\"{2:.0f}\" y=\"43\">{3}</text>\n",
-        i % kColours, x, x + 16, escape_html(legend[i]));
-    x += 34 + 6.6 * static_cast<double>(legend[i].size());
+// The picture around a plot: its title, its legend in as many rows as it takes, the y axis's title.
+struct Frame {
+  double top = kTop;  // of the plot
+  double bottom = 0;
+  std::string svg;
+
+  Frame(const std::string& title, const std::string& y_title,
+        const std::vector<std::string>& legend) {
+    std::string entries;
+    double x = kLeft;
+    for (size_t i = 0; i < legend.size(); i++) {
+      const double width = 34 + 6.4 * static_cast<double>(legend[i].size());
+      if (x > kLeft && x + width > kWidth) {
+        x = kLeft;
+        top += kLegendRow;
+      }
+      entries += fmt::format(
+          "<rect class=\"c{0} f\" x=\"{1:.0f}\" y=\"{2:.0f}\" width=\"11\" height=\"11\"/>"
+          "<text x=\"{3:.0f}\" y=\"{4:.0f}\">{5}</text>\n",
+          i % kColours, x, top - 31, x + 16, top - 21, escape_html(legend[i]));
+      x += width;
+    }
+    bottom = top + kPlotHeight;
+    const double height = bottom + kBottom;
+    svg = fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" viewBox=\"0 0 {0} {1}\" "
+        "width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{2}\">\n{3}"
+        "<rect class=\"b\" width=\"{0}\" height=\"{1}\"/>\n"
+        "<text x=\"{4}\" y=\"20\" font-size=\"15\" font-weight=\"600\">{2}</text>\n{5}"
+        "<text transform=\"translate(14 {6:.0f}) rotate(-90)\" "
+        "text-anchor=\"middle\">{7}</text>\n",
+        kWidth, height, escape_html(title), style(), kLeft, entries, (top + bottom) / 2,
+        escape_html(y_title));
   }
-  out += fmt::format(
-      "<text transform=\"translate(14 {:.0f}) rotate(-90)\" text-anchor=\"middle\">{}</text>\n",
-      (kTop + kHeight - kBottom) / 2, escape_html(y_title));
-  return out;
-}
+};
 
 struct YAxis {
+  double top;
+  double bottom;
   double low = 0;
   double high = 1;
   bool logarithmic = false;
@@ -78,7 +105,7 @@ struct YAxis {
     } else {
       part = (value - low) / (high - low);
     }
-    return kHeight - kBottom - part * (kHeight - kBottom - kTop);
+    return bottom - part * (bottom - top);
   }
 };
 
@@ -93,9 +120,9 @@ std::string y_grid(const YAxis& axis, const std::vector<double>& marks) {
   return out;
 }
 
-std::string x_line() {
+std::string x_line(const YAxis& axis) {
   return fmt::format("<line class=\"a\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>\n", kLeft,
-                     kWidth - kRight, kHeight - kBottom, kHeight - kBottom);
+                     kWidth - kRight, axis.bottom, axis.bottom);
 }
 
 std::string x_text(double x, double y, const std::string& text) {
@@ -115,7 +142,10 @@ struct Range {
   bool empty() const { return low > high; }
 };
 
-std::string no_data() { return x_text(kWidth / 2, kHeight / 2, "nothing measured") + "</svg>\n"; }
+std::string no_data(const Frame& frame) {
+  return frame.svg + x_text(kWidth / 2, (frame.top + frame.bottom) / 2, "nothing measured") +
+         "</svg>\n";
+}
 
 std::string polyline(const Line& line, size_t colour, const std::function<double(double)>& x_at,
                      const YAxis& axis) {
@@ -171,10 +201,11 @@ std::string to_svg(const BarPlot& plot) {
     for (const double value : bars.values) range.add(value);
     for (const double value : bars.high) range.add(value);
   }
-  std::string out = begin(plot.title, plot.y_title, legend);
-  if (!any) return out + no_data();
+  const Frame frame(plot.title, plot.y_title, legend);
+  if (!any) return no_data(frame);
+  std::string out = frame.svg;
   const auto marks = axis_marks(0, range.high, 5);
-  const YAxis axis{marks.front(), marks.back(), false};
+  const YAxis axis{frame.top, frame.bottom, marks.front(), marks.back()};
   out += y_grid(axis, marks);
   const double group_width =
       (kWidth - kLeft - kRight) / static_cast<double>(std::max<size_t>(1, plot.groups.size()));
@@ -201,9 +232,9 @@ std::string to_svg(const BarPlot& plot) {
                     std::min(top, g < bars.high.size() ? axis.at(bars.high[g]) : top) - 4,
                     mark_text(std::stod(fmt::format("{:.3g}", bars.values[g]))));
     }
-    out += x_text(middle, kHeight - kBottom + 18, plot.groups[g]);
+    out += x_text(middle, frame.bottom + 18, plot.groups[g]);
   }
-  return out + x_line() + "</svg>\n";
+  return out + x_line(axis) + "</svg>\n";
 }
 
 std::string to_svg(const LinePlot& plot) {
@@ -218,10 +249,11 @@ std::string to_svg(const LinePlot& plot) {
       ys.add(line.y[i]);
     }
   }
-  std::string out = begin(plot.title, plot.y_title, legend);
-  if (xs.empty() || ys.empty()) return out + no_data();
+  const Frame frame(plot.title, plot.y_title, legend);
+  if (xs.empty() || ys.empty()) return no_data(frame);
+  std::string out = frame.svg;
 
-  YAxis axis;
+  YAxis axis{frame.top, frame.bottom};
   std::vector<double> marks;
   if (plot.logarithmic) {
     axis.low = std::pow(10, std::floor(std::log10(ys.low)));
@@ -240,13 +272,13 @@ std::string to_svg(const LinePlot& plot) {
     return kLeft + (x - x_marks.front()) / (last - x_marks.front()) * (kWidth - kLeft - kRight);
   };
   for (const double mark : x_marks) {
-    if (mark <= last) out += x_text(x_at(mark), kHeight - kBottom + 18, mark_text(mark));
+    if (mark <= last) out += x_text(x_at(mark), frame.bottom + 18, mark_text(mark));
   }
-  out += x_text((kLeft + kWidth - kRight) / 2, kHeight - 10, plot.x_title);
+  out += x_text((kLeft + kWidth - kRight) / 2, frame.bottom + kBottom - 10, plot.x_title);
   for (size_t i = 0; i < plot.lines.size(); i++) {
     out += polyline(plot.lines[i], i % kColours, x_at, axis);
   }
-  return out + x_line() + "</svg>\n";
+  return out + x_line(axis) + "</svg>\n";
 }
 
 }  // namespace tollgate::bench

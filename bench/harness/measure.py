@@ -49,7 +49,7 @@ class Bench:
     def __init__(self, tools, folder):
         self.tools, self.folder = tools, pathlib.Path(folder)
         self.family = Family(self.folder)
-        self.described = {}  # peer -> command and configuration, as first run
+        self.described = {}  # peer -> command and configuration
         self.max_rates = {}  # peer -> samples a second to one destination, once it is known
         self.count = 0
         self._certificates = None
@@ -58,6 +58,11 @@ class Bench:
         if self._certificates is None:
             self._certificates = Certificates.make(self.folder)
         return self._certificates
+
+    def describe(self, cell, peer):
+        """Keeps command line and configuration of the cell with the most destinations."""
+        if cell.destinations > self.described.get(cell.peer, {}).get("destinations", 0):
+            self.described[cell.peer] = {"destinations": cell.destinations, **peer.described()}
 
     def path(self, suffix):
         self.count += 1
@@ -86,10 +91,7 @@ class Stage:
             self.peer = self.kind(self.bench.tools, self.bench.family,
                                   self.bench.path(self.cell.peer), setup)
             self.peer.start()
-            self.bench.described.setdefault(self.cell.peer, {})
-            if len(str(self.peer.configuration)) >= len(
-                    self.bench.described[self.cell.peer].get("configuration", "")):
-                self.bench.described[self.cell.peer] = self.peer.described()
+            self.bench.describe(self.cell, self.peer)
             return self
         except BaseException:
             self.__exit__()
