@@ -144,6 +144,12 @@ class Stage:
                                     f"sink stays at {now}")
             time.sleep(0.01)
 
+    def wait_flow(self):
+        """Until the first samples of a load arrive, which it takes a moment to prepare."""
+        wait_until("the first samples", lambda: self.sinks[0].samples() > 0, 60,
+                   [self.peer.child])
+        return time.monotonic()
+
     def warm_up(self):
         """A short load, forgotten afterwards: connections are open, memory pools are filled."""
         result = self.load(seconds=WARM_UP_SECONDS,
@@ -279,17 +285,18 @@ def slow_destination(bench, cell):
     slow_ms = cell.options["latency_ms"]
 
     def during(stage, load):
-        stage.sinks[-1].fault(latency=slow_ms)
+        fast, slow = stage.sinks[0], stage.sinks[-1]
+        slow.fault(latency=slow_ms)
+        stage.wait_flow()
+        # Both count since the warm-up, which the sinks have forgotten and the peer has not.
+        before = stage.peer.accepted_samples() - fast.samples()
         lags = []
-        began = time.monotonic()
-        rate = cell.traffic.rate
         while load.running():
-            if time.monotonic() - began > 1:
-                ahead = (time.monotonic() - began) * rate - stage.sinks[0].samples()
-                lags.append(max(0.0, ahead / rate))
+            waiting = stage.peer.accepted_samples() - before - fast.samples()
+            lags.append(max(0.0, waiting / cell.traffic.rate))
             time.sleep(0.1)
-        behind = stage.sinks[0].samples() - stage.sinks[-1].samples()
-        stage.sinks[-1].fault()
+        behind = fast.samples() - slow.samples()
+        slow.fault()
         return {"fast_lag_seconds": machine.percentile(lags, 0.99), "backlog_samples": behind}
 
     return steady(bench, cell, during)
@@ -311,17 +318,16 @@ def outage(bench, cell):
 
         def backlog():
             pending = stage.peer.pending_samples()
-            if pending is None:
-                pending = offered() - sink.samples()
-            return pending
+            return max(0, offered() - sink.samples()) if pending is None else pending
 
         def offered():
             return rate * min(seconds, time.monotonic() - began)
 
-        cpu_before, began = cpu_seconds(stage.pid), time.monotonic()
+        cpu_before = cpu_seconds(stage.pid)
+        load = stage.load(seconds=seconds)
+        began = stage.wait_flow()
         columns = {"rss_mib": lambda: memory_mib(stage.pid, "VmRSS"), "backlog_samples": backlog}
         with Sampler(columns, 0.25) as sampler:
-            load = stage.load(seconds=seconds)
             time.sleep(lead)
             sink.fault(outage=f"0s+{away}s")
             time.sleep(away)

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 from harness.processes import CannotMeasure, free_port, get
 
@@ -41,7 +42,7 @@ class Peer:
     title = ""
     allow_unsorted = False    # its labels leave unsorted
     allow_reordering = False  # it does not keep the order of a series
-    tenants = False           # can tell tenants apart
+    rest_seconds = 0          # between its start and the load
 
     def __init__(self, tools, family, folder, setup):
         self.tools, self.family, self.folder, self.setup = tools, family, pathlib.Path(folder), setup
@@ -66,7 +67,9 @@ class Peer:
     def start(self):
         """Returns the seconds until it was ready."""
         self.child = self.family.start(self.name, self.argv())
-        return self.child.wait_ready(self.ready_url())
+        took = self.child.wait_ready(self.ready_url())
+        time.sleep(self.rest_seconds)
+        return took
 
     def pending_samples(self):
         """None where the peer does not say."""
@@ -124,7 +127,7 @@ def metric(text, name):
 
 
 class Tollgate(Peer):
-    name, title, tenants = "tollgate", "Tollgate", True
+    name, title = "tollgate", "Tollgate"
 
     @staticmethod
     def version(tools):
@@ -168,6 +171,9 @@ class Tollgate(Peer):
 
     def pending_samples(self):
         return metric(self.metrics(), "tollgate_pending_samples")
+
+    def accepted_samples(self):
+        return metric(self.metrics(), "tollgate_accepted_samples_total")
 
     def pending_bytes(self):
         return metric(self.metrics(), "tollgate_pending_bytes")
@@ -295,6 +301,9 @@ class Nginx(Peer):
 class Prometheus(Peer):
     """Receives remote write, stores, and relays by its own remote write."""
     name, title = "prometheus", "Prometheus, relaying"
+    # It relays only samples that are younger than itself, and the series of the load begin up to a
+    # scrape interval (15 s) in the past.
+    rest_seconds = 16
 
     @staticmethod
     def version(tools):

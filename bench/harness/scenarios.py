@@ -140,10 +140,14 @@ def tls(plan):
 
 
 def tenants(plan):
+    # A request belongs to one tenant, so there have to be at least as many requests as tenants; the
+    # load is the same for all three.
+    header = "X-Scope-OrgID"
+    traffic = plan.changed(series=200_000, samples_per_request=200, tenant_header=header)
+
     def cell(count, rounds):
-        header = "X-Scope-OrgID"
         return Cell(f"tollgate-{count}", "tollgate", 1,
-                    plan.changed(tenants=count, tenant_header=header), {"tenant_header": header},
+                    dataclasses.replace(traffic, tenants=count), {"tenant_header": header},
                     rounds=rounds, title=f"{count:,} tenant{'s' if count > 1 else ''}")
     return Scenario("tenants", "the same load from 1, 6 and 1,000 tenants, who never share an "
                     "outgoing request", [cell(1, 0), cell(1000, 0), cell(6, 0 if plan.full else 1)])
