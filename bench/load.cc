@@ -31,6 +31,7 @@ constexpr milliseconds kMinBackoff{30};
 constexpr milliseconds kMaxBackoff{5000};
 constexpr int64_t kScrapeInterval = 15'000;  // ms: targets are scraped at their own time within it
 constexpr int64_t kStepWithoutRate = 10;     // ms: keeps timestamps behind the clock at any speed
+constexpr milliseconds kLastLap{1000};
 constexpr size_t kVariantMemory = 256 << 20;
 
 Clock::duration from_seconds(double s) {
@@ -245,16 +246,16 @@ class Load::Loop {
     if (options_.churn > 0) churn(t, s.pass, now);
     s.packed = t.body.packed(s.pass);
     report.samples.offered += t.body.samples();
-    behind_ = to_seconds(now - s.due);
-    report.behind_seconds = std::max(last_lap(now) ? behind_ : 0.0, report.behind_seconds);
+    // How late the requests at the end are, is how far the run has fallen behind.
+    if (rate_ > 0 && now >= end_ - kLastLap) {
+      report.behind_seconds = std::max(report.behind_seconds, to_seconds(now - s.due));
+    }
     s.target = 0;
     s.attempt = 0;
     s.outcome_unknown = false;
     s.backoff = kMinBackoff;
     attempt(s);
   }
-  // Whether this is about the last request of a sender: how late it is, is how late the run was.
-  bool last_lap(Clock::time_point now) const { return rate_ > 0 && now >= end_ - from_seconds(1); }
 
   void attempt(Sender& s) {
     Sender::Connection& c = s.connections[s.target];
@@ -351,7 +352,9 @@ class Load::Loop {
   // The connection is of no use any more.
   void broken(Sender& s) {
     const bool whole = s.written == s.head.size() + s.packed.size();
-    s.connections[s.target].stream.reset();
+    auto& stream = s.connections[s.target].stream;
+    report.last_error = stream->why().empty() ? "no answer" : stream->why();
+    stream.reset();
     if (whole && !s.outcome_unknown) {
       s.outcome_unknown = true;
       report.requests.unknown++;
@@ -407,11 +410,8 @@ class Load::Loop {
     }
     s.current = nullptr;
     s.state = Sender::State::kWaiting;
-    if (rate_ > 0) {
-      s.due += interval(s, t);
-      // Late: at once. The heap is not needed for that, but recursion would go deep.
-    }
-    wake_at(s, rate_ > 0 ? s.due : now);
+    if (rate_ > 0) s.due += interval(s, t);
+    wake_at(s, rate_ > 0 ? s.due : now);  // a time that has passed means at once
   }
 
   // The time is up.
@@ -475,7 +475,6 @@ class Load::Loop {
   Clock::time_point start_{};
   Clock::time_point end_{};
   size_t left_ = 0;
-  double behind_ = 0;
   uint64_t renamed_ = 0;
 };
 
@@ -696,6 +695,7 @@ LoadReport Load::run() {
     out.behind_seconds = std::max(out.behind_seconds, r.behind_seconds);
     out.latencies.insert(out.latencies.end(), r.latencies.begin(), r.latencies.end());
     if (out.first_refusal.empty()) out.first_refusal = r.first_refusal;
+    if (out.last_error.empty()) out.last_error = r.last_error;
     last = std::max(last, loop->last_answer);
   }
   std::sort(out.latencies.begin(), out.latencies.end());
@@ -757,6 +757,7 @@ std::string LoadReport::json() const {
       {"connections", connections},
       {"cpu_seconds", rounded(cpu_seconds, 1e-3)}};
   if (!first_refusal.empty()) out["first_refusal"] = first_refusal;
+  if (!last_error.empty()) out["last_error"] = last_error;
   return json_text(out);
 }
 

@@ -72,6 +72,7 @@ struct LoadReport {
   double cpu_seconds = 0;         // of this process while it sent
   std::vector<float> latencies;   // ms, sorted; from the intended time in an open loop
   std::string first_refusal;      // status and the beginning of its body
+  std::string last_error;         // of a connection
 
   double quantile(double q) const;
   bool complete() const { return samples.acknowledged == samples.offered; }

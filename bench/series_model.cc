@@ -222,8 +222,10 @@ class Model {
       h.push_back(0x30);  // zero_count_int
       put_varint(h, zeros);
       std::string span;
-      span.push_back(0x08);  // offset
-      put_varint(span, zigzag(offset));
+      if (offset != 0) {
+        span.push_back(0x08);  // offset
+        put_varint(span, zigzag(offset));
+      }
       span.push_back(0x10);  // length
       put_varint(span, buckets);
       put_bytes(h, 0x5a, span);    // positive_spans
