@@ -9,9 +9,9 @@
 namespace tollgate::bench {
 namespace {
 
-std::string spread_text(const Spread& spread, int decimals) {
+std::string spread_text(const Spread& spread, int decimals, bool bounds) {
   std::string out = format_number(spread.median, decimals);
-  if (spread.high > spread.low) {
+  if (bounds && spread.high > spread.low) {
     out += fmt::format(" ({}..{})", format_number(spread.low, decimals),
                        format_number(spread.high, decimals));
   }
@@ -100,9 +100,10 @@ Table ratios_table(const Results& results) {
   return out;
 }
 
-Table scenario_table(const Scenario& scenario) {
+Table scenario_table(const Scenario& scenario, Detail detail) {
   std::vector<Figure> columns;
   for (const auto& figure : known_figures()) {
+    if (detail == Detail::kBrief && !figure.brief) continue;
     if (std::any_of(scenario.cells.begin(), scenario.cells.end(),
                     [&](const Cell& cell) { return cell.figures.contains(figure.name); })) {
       columns.push_back(figure);
@@ -116,8 +117,9 @@ Table scenario_table(const Scenario& scenario) {
     if (!cell.discarded.empty()) row.back() += fmt::format(", {} failed", cell.discarded.size());
     for (const auto& column : columns) {
       const auto found = cell.figures.find(column.name);
-      row.push_back(found == cell.figures.end() ? "-"
-                                                : spread_text(found->second, column.decimals));
+      const bool bounds = detail == Detail::kAll || column.name == "cpu_ns_per_sample";
+      row.push_back(
+          found == cell.figures.end() ? "-" : spread_text(found->second, column.decimals, bounds));
     }
     out.rows.push_back(std::move(row));
   }
@@ -136,7 +138,7 @@ std::string text_report(const Results& results) {
   }
   for (const auto& scenario : results.scenarios) {
     out += fmt::format("\n{}: {}\n", scenario.name, scenario.title);
-    out += to_text(scenario_table(scenario));
+    out += to_text(scenario_table(scenario, Detail::kBrief));
     for (const auto& cell : scenario.cells) {
       for (const auto& why : cell.discarded) {
         out += fmt::format("  {} does not count, {}\n", cell.name, why);
@@ -160,7 +162,7 @@ std::string markdown_report(const Results& results, const std::string& plots) {
   }
   for (const auto& scenario : results.scenarios) {
     out += fmt::format("\n### {}\n\n{}\n\n{}", scenario.name, scenario.title,
-                       to_markdown(scenario_table(scenario)));
+                       to_markdown(scenario_table(scenario, Detail::kAll)));
   }
   out += "\n### What was compared\n";
   for (const auto& peer : results.peers) {
@@ -189,7 +191,7 @@ std::string html_report(const Results& results) {
   }
   for (const auto& scenario : results.scenarios) {
     out += "<h2>" + escape_html(scenario.name) + "</h2>\n<p>" + escape_html(scenario.title) +
-           "</p>\n" + html_table(scenario_table(scenario));
+           "</p>\n" + html_table(scenario_table(scenario, Detail::kAll));
     for (const auto& cell : scenario.cells) {
       for (const auto& why : cell.discarded) {
         out += "<p>" + escape_html(cell.name + " does not count, " + why) + "</p>\n";

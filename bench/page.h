@@ -11,9 +11,12 @@ namespace tollgate::bench {
 /// What is to be reached and what was: one row a ratio.
 Table ratios_table(const Results& results);
 
-/// One row a cell, a column for each figure that any cell has: "median (low..high)". Cells without
-/// a figure that counts say why in the second column.
-Table scenario_table(const Scenario& scenario);
+/// kBrief leaves out what a terminal has no room for: some percentiles, and most spreads.
+enum class Detail { kBrief, kAll };
+
+/// One row a cell, a column for each figure that any cell has: "median (low..high)". The second
+/// column says how many rounds count, and how many do not.
+Table scenario_table(const Scenario& scenario, Detail detail);
 
 /// Everything, for a terminal.
 std::string text_report(const Results& results);

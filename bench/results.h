@@ -96,6 +96,7 @@ struct Figure {
   std::string_view title;  // with its unit
   int decimals;
   enum class Better { kLower, kHigher, kNeither } better;
+  bool brief = true;  // shown where there is little room
 };
 
 /// The figures that are shown and compared, in the order of a table's columns.

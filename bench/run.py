@@ -49,7 +49,7 @@ def arguments():
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin",
                         help="where tollgate and tollgate-bench are")
     parser.add_argument("--full", action="store_true",
-                        help="every scenario at its whole length, with every peer; hours")
+                        help="everything at its whole length, with every peer: three hours")
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME",
                         help="only this one; repeatable: " + ", ".join(names))
     parser.add_argument("--rounds", type=int, default=5)

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import statistics
 import time
 
 from harness import machine, peers
@@ -50,7 +51,8 @@ class Bench:
         self.tools, self.folder = tools, pathlib.Path(folder)
         self.family = Family(self.folder)
         self.described = {}  # peer -> command and configuration
-        self.max_rates = {}  # peer -> samples a second to one destination, once it is known
+        self.max_rates = {}  # peer -> samples a second to one destination, of each round at most
+        self.commit_bytes = 64 * 1024  # of Tollgate's journal on average, once that is known
         self.count = 0
         self._certificates = None
 
@@ -238,9 +240,8 @@ def latency(bench, cell):
     rate = share * max_rate(bench, cell.peer, cell.traffic)
     at_rate = dataclasses.replace(cell, traffic=dataclasses.replace(cell.traffic, rate=rate))
     synced = []
-    size = bench.max_rates.get("commit bytes", 64 * 1024)
     if probe_seconds:
-        synced += machine.fdatasync_ms(bench.folder, size, probe_seconds)
+        synced += machine.fdatasync_ms(bench.folder, bench.commit_bytes, probe_seconds)
 
     def count_commits(stage, _):
         if stage.cell.peer != "tollgate" or not probe_seconds:
@@ -248,15 +249,13 @@ def latency(bench, cell):
         size_before, commits_before = stage.peer.commits()
         time.sleep(max(0.5, cell.traffic.seconds - 0.5))
         size_after, commits_after = stage.peer.commits()
-        average = (size_after - size_before) / max(1, commits_after - commits_before)
-        bench.max_rates["commit bytes"] = average
-        return {"bytes_per_commit": average}
+        bench.commit_bytes = (size_after - size_before) / max(1, commits_after - commits_before)
+        return {"bytes_per_commit": bench.commit_bytes}
 
     out = steady(bench, at_rate, count_commits)
     out.figures["share_of_max"] = share
     if probe_seconds:
-        synced += machine.fdatasync_ms(bench.folder, bench.max_rates.get("commit bytes", size),
-                                       probe_seconds)
+        synced += machine.fdatasync_ms(bench.folder, bench.commit_bytes, probe_seconds)
         out.figures["fdatasync_p50_ms"] = machine.percentile(synced, 0.5)
         out.figures["fdatasync_p99_ms"] = machine.percentile(synced, 0.99)
     return out
@@ -266,17 +265,15 @@ def max_rate(bench, peer, traffic):
     """Samples a second to one destination, as fast as it is answered."""
     if peer not in bench.max_rates:
         cell = Cell("calibration", peer, traffic=dataclasses.replace(traffic, rate=0, seconds=3))
-        bench.max_rates[peer] = steady(bench, cell).figures["samples_per_second"]
-    return bench.max_rates[peer]
+        bench.max_rates[peer] = [steady(bench, cell).figures["samples_per_second"]]
+    return statistics.median(bench.max_rates[peer])
 
 
 def throughput(bench, cell):
     out = steady(bench, dataclasses.replace(
         cell, traffic=dataclasses.replace(cell.traffic, rate=0)))
     if cell.destinations == 1:
-        known = bench.max_rates.setdefault(cell.peer + " rounds", [])
-        known.append(out.figures["samples_per_second"])
-        bench.max_rates[cell.peer] = sorted(known)[len(known) // 2]
+        bench.max_rates.setdefault(cell.peer, []).append(out.figures["samples_per_second"])
     return out
 
 

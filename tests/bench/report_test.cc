@@ -92,7 +92,7 @@ TEST(Report, RatiosTableHasEachTargetAndWhatWasReached) {
 }
 
 TEST(Report, ScenarioTableShowsMedianSpreadAndFailedRounds) {
-  const Table table = scenario_table(parse_results(kResults).scenarios[0]);
+  const Table table = scenario_table(parse_results(kResults).scenarios[0], Detail::kAll);
   EXPECT_THAT(table.header, ElementsAre("", "rounds", "CPU ns/sample"));
   EXPECT_THAT(table.rows[0],
               ElementsAre("Tollgate, 1 destination", "2, 1 failed", "321 (300..350)"));
