@@ -20,6 +20,15 @@ std::string fact(const Facts& facts, std::string_view name) {
   return {};
 }
 
+// What the rounds say about noise; too few of them say nothing, so some is assumed.
+Spread with_noise(Spread spread, int rounds) {
+  if (rounds < kRoundsForASpread) {
+    spread.low = std::min(spread.low, spread.median * (1 - kAssumedSpread));
+    spread.high = std::max(spread.high, spread.median * (1 + kAssumedSpread));
+  }
+  return spread;
+}
+
 bool overlap(const Spread& a, const Spread& b) { return a.low <= b.high && b.low <= a.high; }
 
 void judge(Comparison& out, std::string where, const Spread& before, const Spread& after,
@@ -64,8 +73,9 @@ void compare_cells(Comparison& out, const Results& before, const Results& after,
         const auto a = cell.figures.find(figure.name);
         const auto b = now->figures.find(figure.name);
         if (a == cell.figures.end() || b == now->figures.end()) continue;
-        judge(out, fmt::format("{} / {} / {}", scenario.name, cell.name, figure.title), a->second,
-              b->second, figure.better == Figure::Better::kHigher, threshold);
+        judge(out, fmt::format("{} / {} / {}", scenario.name, cell.name, figure.title),
+              with_noise(a->second, cell.rounds), with_noise(b->second, now->rounds),
+              figure.better == Figure::Better::kHigher, threshold);
       }
     }
   }
@@ -76,7 +86,8 @@ void compare_ratios(Comparison& out, const Results& before, const Results& after
   for (const auto& ratio : before.ratios) {
     for (const auto& now : after.ratios) {
       if (now.name != ratio.name || !ratio.value || !now.value) continue;
-      judge(out, ratio.title, *ratio.value, *now.value, ratio.higher_is_better, threshold);
+      judge(out, ratio.title, with_noise(*ratio.value, ratio.rounds),
+            with_noise(*now.value, now.rounds), ratio.higher_is_better, threshold);
     }
   }
 }

@@ -8,6 +8,10 @@
 
 namespace tollgate::bench {
 
+/// Fewer rounds show no spread: this share of the median, up and down, is taken for one.
+inline constexpr int kRoundsForASpread = 3;
+inline constexpr double kAssumedSpread = 0.25;
+
 struct Difference {
   std::string where;  // "destinations / tollgate-3 / CPU ns/sample", or a ratio's title
   double before = 0;  // medians

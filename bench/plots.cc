@@ -77,7 +77,7 @@ std::string latency_by_load(const Results& results) {
          {std::pair{"p50_ms", "p50"}, {"p99_ms", "p99"}, {"p999_ms", "p99.9"}}) {
       std::vector<std::pair<double, double>> points;
       for (const auto& cell : scenario->cells) {
-        const auto x = cell.figures.find("samples_per_second");
+        const auto x = cell.figures.find("offered_per_second");
         const auto y = cell.figures.find(std::string_view(figure));
         if (cell.peer == peer && x != cell.figures.end() && y != cell.figures.end()) {
           points.emplace_back(x->second.median, y->second.median);

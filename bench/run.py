@@ -237,6 +237,9 @@ def main():
         say(f"state in {folder} ({machine.file_system(folder)})")
         try:
             run.go()
+        except VerdictFailed as e:
+            print(f"run.py: load and sinks alone already fail their verdict: {e}", file=sys.stderr)
+            return 1
         except CannotMeasure as e:
             print(f"run.py: {e}", file=sys.stderr)
             return 2

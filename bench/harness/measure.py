@@ -18,6 +18,7 @@ from harness.processes import (CannotMeasure, Family, Sampler, cpu_seconds, free
 from harness.traffic import Certificates, Load, Sink, Traffic, verdict
 
 WARM_UP_SECONDS = 0.5
+STALL_SECONDS = 20  # nothing arrives for so long: it will not come any more
 GIB = 1024 ** 3
 
 
@@ -132,7 +133,7 @@ class Stage:
         return min(sink.samples() for sink in self.sinks) - since
 
     def wait_everywhere(self, samples, seconds):
-        """Until every sink has so many. Fails where nothing moves for `seconds`."""
+        """Until every sink has so many. Where nothing moves for `seconds`, the verdict says why."""
         best, moved = -1, time.monotonic()
         while True:
             self.peer.child.check_alive()
@@ -142,6 +143,7 @@ class Stage:
             if now > best:
                 best, moved = now, time.monotonic()
             if time.monotonic() > moved + seconds:
+                self.verdict(allow_duplicates=True)
                 raise CannotMeasure(f"{self.cell.peer} has acknowledged {samples} samples, but a "
                                     f"sink stays at {now}")
             time.sleep(0.01)
@@ -156,7 +158,7 @@ class Stage:
         """A short load, forgotten afterwards: connections are open, memory pools are filled."""
         result = self.load(seconds=WARM_UP_SECONDS,
                            seed=self.cell.traffic.seed + 1_000_000).result()
-        self.wait_everywhere(result["samples"]["acknowledged"], 60)
+        self.wait_everywhere(result["samples"]["acknowledged"], STALL_SECONDS)
         for sink in self.sinks:
             sink.reset()
         for expect in self.expects:
@@ -216,7 +218,7 @@ def steady(bench, cell, during=None):
             result = load.result()
             loaded = time.monotonic()
             figures = load_figures(result)
-            stage.wait_everywhere(figures["samples"], 60)
+            stage.wait_everywhere(figures["samples"], STALL_SECONDS)
             done = time.monotonic()
         cpu = cpu_seconds(stage.pid) - cpu_before
         if not figures["samples"]:
@@ -232,7 +234,7 @@ def steady(bench, cell, during=None):
 
 
 def latency(bench, cell):
-    """Latency at a share of the peer's maximum rate, with the disk's own fdatasync before and after.
+    """Latency at a share of the peer's maximum rate; the disk's own fdatasync before and after.
 
     The probe appends as many bytes as one commit of Tollgate's journal has on average at that rate.
     """
@@ -253,7 +255,7 @@ def latency(bench, cell):
         return {"bytes_per_commit": bench.commit_bytes}
 
     out = steady(bench, at_rate, count_commits)
-    out.figures["share_of_max"] = share
+    out.figures["offered_per_second"] = rate
     if probe_seconds:
         synced += machine.fdatasync_ms(bench.folder, bench.commit_bytes, probe_seconds)
         out.figures["fdatasync_p50_ms"] = machine.percentile(synced, 0.5)
@@ -302,8 +304,9 @@ def slow_destination(bench, cell):
 def outage(bench, cell):
     """A destination is away for a while under a live load, and comes back while it goes on.
 
-    The drain multiple is what the sink got a second from its return until it was level with the
-    load, over the load's rate. Order is part of the verdict.
+    The drain multiple is what the sink got a second until it was level with the load, over the
+    load's rate; from the first samples after its return, because until then the peer waits out its
+    back-off, which is a figure of its own. Order is part of the verdict.
     """
     lead, away = cell.options["lead_seconds"], cell.options["outage_seconds"]
     rate = cell.traffic.rate
@@ -313,35 +316,40 @@ def outage(bench, cell):
         stage.warm_up()
         sink = stage.sinks[-1]
 
-        def backlog():
-            pending = stage.peer.pending_samples()
-            return max(0, offered() - sink.samples()) if pending is None else pending
-
         def offered():
             return rate * min(seconds, time.monotonic() - began)
+
+        def backlog():  # as the sink sees it, so that it is the same for every peer
+            return max(0, offered() - sink.samples())
 
         cpu_before = cpu_seconds(stage.pid)
         load = stage.load(seconds=seconds)
         began = stage.wait_flow()
         columns = {"rss_mib": lambda: memory_mib(stage.pid, "VmRSS"), "backlog_samples": backlog}
+        if stage.peer.pending_samples() is not None:
+            columns["pending_samples"] = stage.peer.pending_samples  # in its own words
         with Sampler(columns, 0.25) as sampler:
             time.sleep(lead)
             sink.fault(outage=f"0s+{away}s")
             time.sleep(away)
             back, had = time.monotonic(), sink.samples()
+            wait_until("samples after the outage", lambda: sink.samples() > had, 120,
+                       [stage.peer.child])
+            resumed, had = time.monotonic(), sink.samples()
             waiting = offered() - had
             # Level: as near to the load as a lane's linger and our own clock let us see.
             wait_until("the drain", lambda: offered() - sink.samples() < rate * 0.25,
                        60 + away * 4, [stage.peer.child])
-            drained = time.monotonic() - back
+            drained = time.monotonic() - resumed
             got = sink.samples() - had
             result = load.result()
             figures = load_figures(result)
-            stage.wait_everywhere(figures["samples"], 60)
+            stage.wait_everywhere(figures["samples"], STALL_SECONDS)
         figures |= {
             "cpu_ns_per_sample": (cpu_seconds(stage.pid) - cpu_before) / figures["samples"] * 1e9,
             "peak_rss_mib": memory_mib(stage.pid, "VmHWM"),
             "backlog_samples": waiting,
+            "resumed_seconds": resumed - back,
             "drain_seconds": drained,
             "drain_multiple": got / drained / rate,
         } | sink_figures(stage)
@@ -372,7 +380,7 @@ def kill(bench, cell):
         ready = stage.peer.start()
         stage.add_sink(0, port)
         began = time.monotonic()
-        stage.wait_everywhere(samples, 120)
+        stage.wait_everywhere(samples, STALL_SECONDS)
         drained = time.monotonic() - began
         wait_until("an empty backlog", lambda: stage.peer.pending_samples() == 0, 60)
         figures = {

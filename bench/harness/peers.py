@@ -45,7 +45,8 @@ class Peer:
     rest_seconds = 0          # between its start and the load
 
     def __init__(self, tools, family, folder, setup):
-        self.tools, self.family, self.folder, self.setup = tools, family, pathlib.Path(folder), setup
+        self.tools, self.family, self.setup = tools, family, setup
+        self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.configuration = ""
         self.child = None
@@ -355,8 +356,9 @@ class Tools:
     def __post_init__(self):
         self.tollgate = self.folder / "tollgate"
         self.bench = self.folder / "tollgate-bench"
-        if shutil.which(self.nginx) is None and os.path.exists("/usr/sbin/nginx"):
-            self.nginx = "/usr/sbin/nginx"  # Debian keeps it out of the PATH of people
+        debian = "/usr/sbin/nginx"  # not in the PATH of people
+        if self.nginx == "nginx" and shutil.which("nginx") is None and os.path.exists(debian):
+            self.nginx = debian
 
     def vmagent_knows(self, flag):
         if not self.vmagent_help:

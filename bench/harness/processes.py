@@ -72,8 +72,8 @@ class Child:
 
     def check_alive(self):
         if self.process.poll() is not None:
-            raise CannotMeasure(f"{self.name} ended early (exit {self.process.returncode}); its log "
-                                f"ends:\n{self.tail()}")
+            raise CannotMeasure(f"{self.name} ended early (exit {self.process.returncode}); its "
+                                f"log ends:\n{self.tail()}")
 
     def wait_ready(self, url, seconds=60):
         """Until `url` answers 2xx; returns the seconds that it took."""
@@ -166,8 +166,8 @@ def memory_mib(pid, key):
 class Sampler:
     """A thread that calls functions every `every` seconds and keeps what they return.
 
-    A function that raises OSError (the process is away just now) leaves a gap. Long runs are thinned
-    to at most `kMost` points.
+    A function that raises OSError (the process is away just now) leaves a gap. Long runs are
+    thinned to at most `kMost` points.
     """
     kMost = 240
 

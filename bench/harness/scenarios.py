@@ -49,8 +49,8 @@ def destinations(plan):
         chosen = [("tollgate", 1, 0), ("vmagent", 1, 0), ("tollgate", 3, 0), ("vmagent", 3, 0),
                   ("nginx", 3, 0), ("tollgate", 2, 1), ("nginx", 1, 1), ("vmagent-default", 3, 1),
                   ("prometheus", 1, 1)]
-    return Scenario("destinations", "1, 2, 3 destinations; two enforced labels; the same samples at "
-                    "the same pace; Tollgate with sync: always, no other peer syncs",
+    return Scenario("destinations", "1, 2, 3 destinations; two enforced labels; the same samples "
+                    "at the same pace; Tollgate with sync: always, no other peer syncs",
                     by_destinations(plan, measure.steady, chosen))
 
 

@@ -128,7 +128,8 @@ class Load:
         return json.loads(lines[-1])
 
     def described(self, family):
-        return " ".join(["tollgate-bench", *self.child.argv[1:]]).replace(str(family.folder), "$RUN")
+        command = " ".join(["tollgate-bench", *self.child.argv[1:]])
+        return command.replace(str(family.folder), "$RUN")
 
 
 # What a verdict counts that nobody may have. Unsorted labels are no fault where a sink allows them.

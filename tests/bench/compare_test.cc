@@ -33,6 +33,7 @@ Results results(Spread cpu, Spread ratio = {4, 3.9, 4.1}) {
   one.title = "vmagent / Tollgate";
   one.higher_is_better = true;
   one.value = ratio;
+  one.rounds = 5;
   out.ratios = {one};
   return out;
 }
@@ -65,6 +66,16 @@ TEST(Compare, OverlappingRoundsAreNoiseAndAreShownAsSuch) {
   ASSERT_THAT(found.differences, SizeIs(1));
   EXPECT_EQ(found.differences[0].kind, Kind::kWithinSpread);
   EXPECT_FALSE(found.regressed());
+}
+
+TEST(Compare, ASingleRoundHasNoSpreadSoSomeIsAssumed) {
+  auto before = results({300, 300, 300});
+  auto after = results({400, 400, 400});
+  EXPECT_TRUE(compare_results(before, after, 0.1).regressed());
+  before.scenarios[0].cells[0].rounds = after.scenarios[0].cells[0].rounds = 1;
+  EXPECT_FALSE(compare_results(before, after, 0.1).regressed());
+  after.scenarios[0].cells[0].figures["cpu_ns_per_sample"] = {600, 600, 600};
+  EXPECT_TRUE(compare_results(before, after, 0.1).regressed());
 }
 
 TEST(Compare, BetterIsNoRegression) {
