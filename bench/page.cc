@@ -58,6 +58,37 @@ std::vector<std::string> remarks(const Results& results) {
   return out;
 }
 
+// "tollgate-3" and "vmagent-3" are cells under the same load.
+std::string load_of(const Cell& cell) {
+  return cell.name.starts_with(cell.peer) ? cell.name.substr(cell.peer.size()) : cell.name;
+}
+
+void add_losses(std::vector<std::string>& out, const Scenario& scenario, const Cell& own,
+                const Cell& peer) {
+  constexpr double kMargin = 0.05;
+  for (const auto& figure : known_figures()) {
+    if (figure.better == Figure::Better::kNeither || !figure.brief) continue;
+    const auto a = own.figures.find(figure.name);
+    const auto b = peer.figures.find(figure.name);
+    if (a == own.figures.end() || b == peer.figures.end()) continue;
+    const double ours = a->second.median;
+    const double theirs = b->second.median;
+    const bool lost = figure.better == Figure::Better::kLower ? theirs < ours * (1 - kMargin)
+                                                              : theirs > ours * (1 + kMargin);
+    if (!lost) continue;
+    out.push_back(fmt::format("{}: {}: {} {}, {} {}", scenario.name, figure.title, own.title,
+                              format_number(ours, figure.decimals), peer.title,
+                              format_number(theirs, figure.decimals)));
+  }
+}
+
+std::string html_list(const std::vector<std::string>& items) {
+  if (items.empty()) return {};
+  std::string out = "<ul>\n";
+  for (const auto& item : items) out += "<li>" + escape_html(item) + "</li>\n";
+  return out + "</ul>\n";
+}
+
 constexpr std::string_view kPageStyle = R"(<style>
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;
@@ -96,6 +127,27 @@ Table ratios_table(const Results& results) {
     row.push_back(ratio.aim ? bound_text(ratio, *ratio.aim) : "-");
     row.push_back(ratio.reached);
     out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+std::vector<std::string> where_it_loses(const Results& results) {
+  std::vector<std::string> out;
+  for (const auto& ratio : results.ratios) {
+    if (ratio.reached != "missed" || !ratio.value) continue;
+    out.push_back(fmt::format("target missed: {}: {} {} instead of {}", ratio.title,
+                              format_number(ratio.value->median, decimals_of(ratio)), ratio.unit,
+                              bound_text(ratio, ratio.must)));
+  }
+  for (const auto& scenario : results.scenarios) {
+    for (const auto& own : scenario.cells) {
+      if (own.peer != "tollgate") continue;
+      for (const auto& peer : scenario.cells) {
+        if (peer.peer != own.peer && load_of(peer) == load_of(own)) {
+          add_losses(out, scenario, own, peer);
+        }
+      }
+    }
   }
   return out;
 }
@@ -156,6 +208,8 @@ std::string markdown_report(const Results& results, const std::string& plots) {
   const auto notes = remarks(results);
   if (!notes.empty()) out += "\n";
   for (const auto& remark : notes) out += "- " + remark + "\n";
+  out += "\n### Where Tollgate loses\n\n";
+  for (const auto& loss : where_it_loses(results)) out += "- " + loss + "\n";
   out += "\n### Plots\n";
   for (const auto& plot : plots_of(results)) {
     out += fmt::format("\n![{0}]({1}/{2}.svg)\n\n{0}\n", plot.caption, plots, plot.name);
@@ -180,10 +234,8 @@ std::string html_report(const Results& results) {
   out += kPageStyle;
   out += "</head>\n<body>\n<h1>Tollgate benchmarks</h1>\n";
   out += "<h2>What is to be reached</h2>\n" + html_table(ratios_table(results));
-  const auto notes = remarks(results);
-  if (!notes.empty()) out += "<ul>\n";
-  for (const auto& remark : notes) out += "<li>" + escape_html(remark) + "</li>\n";
-  if (!notes.empty()) out += "</ul>\n";
+  out += html_list(remarks(results));
+  out += "<h2>Where Tollgate loses</h2>\n" + html_list(where_it_loses(results));
   out += "<h2>Plots</h2>\n";
   for (const auto& plot : plots_of(results)) {
     out += "<figure>\n" + plot.svg + "<figcaption>" + escape_html(plot.caption) +

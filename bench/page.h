@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "results.h"
 #include "table.h"
@@ -10,6 +11,10 @@ namespace tollgate::bench {
 
 /// What is to be reached and what was: one row a ratio.
 Table ratios_table(const Results& results);
+
+/// Sentences: targets that were missed, and every figure of a scenario in which a peer under the
+/// same load did better than Tollgate by more than 5 %.
+std::vector<std::string> where_it_loses(const Results& results);
 
 /// kBrief leaves out what a terminal has no room for: some percentiles, and most spreads.
 enum class Detail { kBrief, kAll };

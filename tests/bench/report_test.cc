@@ -16,7 +16,9 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
 
 constexpr const char* kResults = R"({
  "schema": 1, "started": "2026-01-02 03:04 UTC", "mode": "short", "seconds": 512,
@@ -104,6 +106,23 @@ TEST(Report, SaysWhatFailedAndWhatWasSkipped) {
   EXPECT_THAT(text, HasSubstr("FAILED: destinations / tollgate-1, round 3: 3 lost"));
   EXPECT_THAT(text, HasSubstr("Skipped: nginx: not installed"));
   EXPECT_THAT(text, HasSubstr("drain: only with --full"));
+}
+
+TEST(Report, SaysWhereTollgateLoses) {
+  Results results = parse_results(kResults);
+  EXPECT_THAT(where_it_loses(results), IsEmpty());
+  results.ratios[0].reached = "missed";
+  Cell& own = results.scenarios[0].cells[0];
+  Cell& peer = results.scenarios[0].cells[1];
+  own.figures["peak_rss_mib"] = peer.figures["cpu_ns_per_sample"] = {100, 100, 100};
+  own.figures["p99_ms"] = {1.02, 1, 1};
+  peer.figures["p99_ms"] = {1, 1, 1};  // within 5 %
+  EXPECT_THAT(where_it_loses(results),
+              ElementsAre("target missed: CPU: vmagent / Tollgate: 4.25 x instead of >= 3.5 x",
+                          "destinations: CPU ns/sample: Tollgate, 1 destination 321, vmagent, 1 "
+                          "destination 100"));
+  peer.name = "vmagent-3";  // another load
+  EXPECT_THAT(where_it_loses(results), SizeIs(1));
 }
 
 TEST(Report, PageStandsAloneAndEscapesWhatItShows) {
