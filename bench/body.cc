@@ -113,8 +113,8 @@ std::string Body::serialise(uint64_t pass, std::vector<Place>* places) const {
     put_timestamp(timestamp, t0_[e.group] + static_cast<int64_t>(pass) * step_);
     point.append(timestamp, kTimestampBytes);
     std::string head;
-    head.push_back(e.kind == Entry::Kind::kSample ? 0x12
-                                                  : (e.kind == Entry::Kind::kHistogram ? 0x22 : 0x1a));
+    head.push_back(
+        e.kind == Entry::Kind::kSample ? 0x12 : (e.kind == Entry::Kind::kHistogram ? 0x22 : 0x1a));
     put_varint(head, point.size());
     out.push_back(0x0a);
     put_varint(out, e.labels.size() + head.size() + point.size());
@@ -170,8 +170,7 @@ void Body::make(uint64_t pass) {
 bool Body::patch(Variant& variant, uint64_t pass) const {
   std::vector<char> timestamps(t0_.size() * kTimestampBytes);
   for (size_t g = 0; g < t0_.size(); g++) {
-    put_timestamp(&timestamps[g * kTimestampBytes],
-                  t0_[g] + static_cast<int64_t>(pass) * step_);
+    put_timestamp(&timestamps[g * kTimestampBytes], t0_[g] + static_cast<int64_t>(pass) * step_);
   }
   uint32_t before = UINT32_MAX;
   for (const Patch& p : variant.patches) {

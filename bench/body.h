@@ -29,12 +29,13 @@ struct Entry {
 // A remote-write request that is sent again and again, each time one step later.
 //
 // What costs is done once per variant: serialising, compressing, and finding out which compressed
-// bytes the timestamps come from (a snappy copy repeats bytes that stand somewhere as a literal), so
-// that a pass only patches those. Where a patch would change other bytes too, the variant is made
-// anew. Either way the bytes are those of a correct request, which tests check by decoding them.
+// bytes the timestamps come from (a snappy copy repeats bytes that stand somewhere as a literal),
+// so that a pass only patches those. Where a patch would change other bytes too, the variant is
+// made anew. Either way the bytes are those of a correct request, which tests check by decoding
+// them.
 //
-// Owner and thread: one sender's. Memory: about 24 bytes a sample and variant for node-exporter-like
-// series, and 300 bytes a series.
+// Owner and thread: one sender's. Memory: about 24 bytes a sample and variant for
+// node-exporter-like series, and 300 bytes a series.
 class Body {
  public:
   // Entry e of pass p has the timestamp t0[e.group] + p * step (ms). All entries have `variants`
@@ -42,7 +43,8 @@ class Body {
   Body(std::vector<Entry> entries, std::vector<int64_t> t0, int64_t step, size_t variants,
        std::string extra = {});
 
-  // The compressed request of a pass; valid until the next call. Passes may be repeated and skipped.
+  // The compressed request of a pass; valid until the next call. Passes may be repeated and
+  // skipped.
   std::string_view packed(uint64_t pass);
   // The same, before compression.
   std::string raw(uint64_t pass) const;
@@ -89,8 +91,8 @@ class Body {
   std::string serialise(uint64_t pass, std::vector<Place>* places) const;
   void make(uint64_t pass);
   bool patch(Variant& variant, uint64_t pass) const;
-  void expect_entry(const Entry& entry, uint64_t end_pass, const std::string& tenant,
-                    uint32_t body, Expectation& out) const;
+  void expect_entry(const Entry& entry, uint64_t end_pass, const std::string& tenant, uint32_t body,
+                    Expectation& out) const;
 
   std::vector<Entry> entries_;
   std::vector<int64_t> t0_;

@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
-// Plain binary for what one tollgate-bench tells another on the same machine: numbers as they are in
-// memory, strings after their length.
+// Plain binary for what one tollgate-bench tells another on the same machine: numbers as they are
+// in memory, strings after their length.
 namespace tollgate::bench {
 
 class ByteWriter {
@@ -24,8 +25,14 @@ class ByteWriter {
     put<uint32_t>(static_cast<uint32_t>(text.size()));
     out_.append(text);
   }
-  std::string take() { return std::move(out_); }
+  template <typename Texts>
+  void put_texts(const Texts& texts) {
+    put<uint32_t>(static_cast<uint32_t>(texts.size()));
+    for (const auto& text : texts) put_text(text);
+  }
+  void reserve(size_t bytes) { out_.reserve(bytes); }
   size_t size() const { return out_.size(); }
+  std::string take() { return std::exchange(out_, {}); }
 
  private:
   std::string out_;

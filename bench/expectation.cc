@@ -1,7 +1,8 @@
 #include "expectation.h"
 
+#include <algorithm>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 #include "bytes.h"
@@ -13,8 +14,13 @@ constexpr uint64_t kMagic = 0x3150584547424754;  // "TGBGEXP1"
 
 }  // namespace
 
-std::string Expectation::encode() const {
+// Writes in pieces, because a million series make half a gigabyte.
+void Expectation::write(std::ostream& out) const {
   ByteWriter w;
+  const auto flush = [&] {
+    const std::string piece = w.take();
+    out.write(piece.data(), static_cast<std::streamsize>(piece.size()));
+  };
   w.put(kMagic);
   w.put(acknowledged);
   w.put(exemplars);
@@ -37,16 +43,25 @@ std::string Expectation::encode() const {
     w.put(s.first_pass);
     w.put(s.value_sum);
     w.put(s.body);
+    if (w.size() > (1 << 20)) flush();
   }
-  return w.take();
+  flush();
 }
 
-Expectation Expectation::decode(std::string_view bytes) {
-  ByteReader r(bytes, "the file of expectations");
+std::string Expectation::encode() const {
+  std::ostringstream out;
+  write(out);
+  return std::move(out).str();
+}
+
+Expectation Expectation::decode(std::string encoded) {
+  const auto kept = std::make_shared<const std::string>(std::move(encoded));
+  ByteReader r(*kept, "the file of expectations");
   if (r.get<uint64_t>() != kMagic) {
     throw std::runtime_error("this is not a file that load --expect has written");
   }
   Expectation out;
+  out.bytes = kept;
   out.acknowledged = r.get<uint64_t>();
   out.exemplars = r.get<uint64_t>();
   out.unknown = r.get<uint64_t>();
@@ -76,8 +91,7 @@ Expectation Expectation::decode(std::string_view bytes) {
 
 void Expectation::save(const std::string& path) const {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  const std::string bytes = encode();
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  write(out);
   out.close();
   if (!out) throw std::runtime_error("cannot write " + path);
 }
@@ -85,9 +99,13 @@ void Expectation::save(const std::string& path) const {
 Expectation Expectation::load(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error("cannot read " + path);
-  const std::string bytes(std::istreambuf_iterator<char>(in), {});
+  std::string encoded;
+  in.seekg(0, std::ios::end);
+  encoded.resize(static_cast<size_t>(std::max<std::streamoff>(0, in.tellg())));
+  in.seekg(0);
+  in.read(encoded.data(), static_cast<std::streamsize>(encoded.size()));
   try {
-    return decode(bytes);
+    return decode(std::move(encoded));
   } catch (const std::runtime_error& e) {
     throw std::runtime_error(path + ": " + e.what());
   }

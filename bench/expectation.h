@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,9 +19,9 @@ struct ExceptionalPass {
 
 // The samples offered of one series by one request template: t0 + k * step for k in [0, count).
 struct ExpectedSeries {
-  std::string labels;  // Label fields as sent
-  std::string tenant;  // empty = no tenant header was sent
-  int64_t t0 = 0;      // ms
+  std::string_view labels;  // Label fields as sent; of the load, or of the file that was read
+  std::string tenant;       // empty = no tenant header was sent
+  int64_t t0 = 0;           // ms
   int64_t step = 0;
   uint64_t count = 0;
   uint64_t first_pass = 0;  // of the template: sample k was sent in pass first_pass + k
@@ -35,9 +37,11 @@ struct Expectation {
   uint64_t unknown = 0;       // requests retried after an unknown outcome
   std::vector<std::vector<ExceptionalPass>> exceptions;  // by body, ascending
   std::vector<ExpectedSeries> series;
+  std::shared_ptr<const std::string> bytes;  // what was decoded, where the labels are views into
 
+  void write(std::ostream& out) const;
   std::string encode() const;
-  static Expectation decode(std::string_view bytes);  // throws std::runtime_error
+  static Expectation decode(std::string encoded);  // throws std::runtime_error
   void save(const std::string& path) const;
   static Expectation load(const std::string& path);
 };

@@ -35,11 +35,12 @@ struct Answer {
 
 enum class Parsed { kYes, kMore, kBad };
 
-// Whether `buffer` starts with a whole request. On kMore, `needed` (if known, else 0) is the size of
-// the whole request. kBad: not HTTP, or a body whose length is not declared.
+// Whether `buffer` starts with a whole request. On kMore, `needed` (if known, else 0) is the size
+// of the whole request. kBad: not HTTP, or a body whose length is not declared.
 Parsed parse_request(std::string_view buffer, Request& out, size_t& needed);
 
-// Whether `buffer` starts with a whole answer; `ended`: the peer has closed, so what is there is all.
+// Whether `buffer` starts with a whole answer; `ended`: the peer has closed, so what is there is
+// all.
 Parsed parse_answer(std::string_view buffer, bool ended, Answer& out);
 
 // One blocking request on a connection of its own, for control and for the capture proxy. `head`:

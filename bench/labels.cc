@@ -55,8 +55,7 @@ uint64_t identity(const LabelViews& labels, const std::set<std::string, std::les
   uint64_t sum = 0;
   for (const auto& [name, value] : labels) {
     if (except.contains(name)) continue;
-    sum += XXH3_64bits_withSeed(value.data(), value.size(),
-                                XXH3_64bits(name.data(), name.size()));
+    sum += XXH3_64bits_withSeed(value.data(), value.size(), XXH3_64bits(name.data(), name.size()));
   }
   return sum;
 }
@@ -73,8 +72,8 @@ bool read_histogram(std::string_view histogram, int64_t& timestamp, uint64_t& bi
     before = histogram.substr(0, at);
     after = histogram.substr(at + reader.whole().size());
   }
-  bits = XXH3_64bits_withSeed(after.data(), after.size(),
-                              XXH3_64bits(before.data(), before.size()));
+  bits =
+      XXH3_64bits_withSeed(after.data(), after.size(), XXH3_64bits(before.data(), before.size()));
   return reader.ok();
 }
 

@@ -202,8 +202,8 @@ class Load::Loop {
 
  private:
   Clock::duration interval(const Sender& s, const Template& t) const {
-    const double share = static_cast<double>(s.samples_of_pass) /
-                         static_cast<double>(samples_of_all_);
+    const double share =
+        static_cast<double>(s.samples_of_pass) / static_cast<double>(samples_of_all_);
     return from_seconds(static_cast<double>(t.body.samples()) / (rate_ * share));
   }
 
@@ -326,8 +326,8 @@ class Load::Loop {
       if (n == Stream::kAgain) return;
       if (n > 0) s.answer.append(chunk, static_cast<size_t>(n));
       Answer answer;
-      const Parsed parsed = n < 0 || s.answer.empty() ? Parsed::kBad
-                                                      : parse_answer(s.answer, n == 0, answer);
+      const Parsed parsed =
+          n < 0 || s.answer.empty() ? Parsed::kBad : parse_answer(s.answer, n == 0, answer);
       if (parsed == Parsed::kBad) {
         broken(s);
         return;
@@ -512,10 +512,10 @@ Load::Load(const LoadOptions& options) : options_(options) {
   }
   options.replay.empty() ? make_model() : make_replay();
   if (options.tenants > bodies_) {
-    throw std::runtime_error(
-        "a request belongs to one tenant, and there are only " + std::to_string(bodies_) +
-        " different requests for " + std::to_string(options.tenants) +
-        " tenants: raise --series or lower --samples-per-request");
+    throw std::runtime_error("a request belongs to one tenant, and there are only " +
+                             std::to_string(bodies_) + " different requests for " +
+                             std::to_string(options.tenants) +
+                             " tenants: raise --series or lower --samples-per-request");
   }
   for (auto& sender : senders_) {
     for (Template& t : sender->templates) {
@@ -571,8 +571,7 @@ void Load::add_bodies(Sender& sender, std::vector<Entry> entries, size_t cluster
     if (sample && samples == options_.samples_per_request) flush();
     samples += sample;
     const uint32_t target = e.group;
-    const auto [group, is_new] =
-        groups.try_emplace(target, static_cast<uint32_t>(starts.size()));
+    const auto [group, is_new] = groups.try_emplace(target, static_cast<uint32_t>(starts.size()));
     // Each target is scraped at its own time.
     if (is_new) {
       const uint64_t phase = (target + 1) * 0x9e3779b97f4a7c15 + cluster * 77777;
@@ -589,11 +588,14 @@ void Load::make_model() {
   const auto total = static_cast<double>(pairs * options_.series);
   step_ms_ = options_.step_ms;
   if (step_ms_ <= 0) {
-    step_ms_ = options_.rate > 0
-                   ? std::max<int64_t>(1, std::llround(1000 * total / options_.rate))
-                   : kStepWithoutRate;
+    step_ms_ = options_.rate > 0 ? std::max<int64_t>(1, std::llround(1000 * total / options_.rate))
+                                 : kStepWithoutRate;
   }
-  variants_ = std::clamp<size_t>(kVariantMemory / static_cast<size_t>(24 * total), 2, 8);
+  // No more variants than memory allows, nor than passes will be made.
+  const size_t affordable = kVariantMemory / static_cast<size_t>(50 * total);
+  const auto passes = static_cast<size_t>(options_.rate * options_.seconds / total);
+  variants_ =
+      std::clamp<size_t>(options_.rate > 0 ? std::min(affordable, passes) : affordable, 2, 8);
   const int64_t t0 = now_ms();
   for (size_t pair = 0; pair < pairs; pair++) {
     // The senders of this replica: its shards. With fewer senders than replicas, one has several.
@@ -637,9 +639,8 @@ void Load::make_replay() {
   step_ms_ = options_.step_ms;
   if (step_ms_ <= 0) {
     const auto total = static_cast<double>(recording.series() * senders_.size());
-    step_ms_ = options_.rate > 0
-                   ? std::max<int64_t>(1, std::llround(1000 * total / options_.rate))
-                   : kStepWithoutRate;
+    step_ms_ = options_.rate > 0 ? std::max<int64_t>(1, std::llround(1000 * total / options_.rate))
+                                 : kStepWithoutRate;
   }
   const int64_t t0 = now_ms();
   for (size_t i = 0; i < senders_.size(); i++) {

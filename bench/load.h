@@ -54,9 +54,9 @@ struct LoadReport {
   size_t series = 0;
   struct {
     uint64_t acknowledged = 0;
-    uint64_t refused = 0;   // a 4xx other than 429: dropped, as Prometheus does
-    uint64_t retried = 0;   // attempts beyond the first
-    uint64_t unknown = 0;   // requests sent again although the first may have been taken
+    uint64_t refused = 0;     // a 4xx other than 429: dropped, as Prometheus does
+    uint64_t retried = 0;     // attempts beyond the first
+    uint64_t unknown = 0;     // requests sent again although the first may have been taken
     uint64_t unfinished = 0;  // neither acknowledged nor refused when the time was up
   } requests;
   struct {
@@ -67,20 +67,20 @@ struct LoadReport {
   uint64_t compressed_bytes = 0;  // of acknowledged requests, once each
   uint64_t raw_bytes = 0;
   uint64_t exemplars = 0;
-  uint64_t connections = 0;       // opened
-  double behind_seconds = 0;      // how late the last requests were started
-  double cpu_seconds = 0;         // of this process while it sent
-  std::vector<float> latencies;   // ms, sorted; from the intended time in an open loop
-  std::string first_refusal;      // status and the beginning of its body
-  std::string last_error;         // of a connection
+  uint64_t connections = 0;      // opened
+  double behind_seconds = 0;     // how late the last requests were started
+  double cpu_seconds = 0;        // of this process while it sent
+  std::vector<float> latencies;  // ms, sorted; from the intended time in an open loop
+  std::string first_refusal;     // status and the beginning of its body
+  std::string last_error;        // of a connection
 
   double quantile(double q) const;
   bool complete() const { return samples.acknowledged == samples.offered; }
   std::string json() const;  // one line
 };
 
-// Sends as Prometheus does: a sender is a shard with one connection and one request in flight, which
-// repeats the same body on 5xx, 429 and transport errors (back-off 30 ms to 5 s, Retry-After
+// Sends as Prometheus does: a sender is a shard with one connection and one request in flight,
+// which repeats the same body on 5xx, 429 and transport errors (back-off 30 ms to 5 s, Retry-After
 // honoured) and drops it on other 4xx. A series belongs to one sender, so its order holds.
 //
 // In an open loop, requests have intended times that do not depend on answers, and latency counts
@@ -96,7 +96,7 @@ class Load {
   LoadReport run();
   // Ends the sending early, as if the time were up. From any thread and from signal handlers.
   void stop() { stopped_ = true; }
-  // After run().
+  // After run(); has views into this.
   Expectation expectation() const;
 
  private:

@@ -66,21 +66,21 @@ void add_load_command(CLI::App& app, std::function<int()>& run) {
   auto flags = std::make_shared<LoadFlags>();
   LoadOptions& o = flags->options;
   const auto fraction = CLI::Range(0.0, 1.0);
-  command->add_option("--to", o.to,
-                      "URL or host:port; several: each body goes to one after another.")
+  command
+      ->add_option("--to", o.to, "URL or host:port; several: each body goes to one after another.")
       ->required();
   command->add_option("--protocol", flags->protocol, "rw1.");
   command->add_option("--senders", o.senders, "Shards: one connection, one request in flight.");
   command->add_option("--threads", o.threads, "Threads that the senders share.")
       ->check(CLI::Range(1, 64));
-  command->add_option("--rate", o.rate, "Samples a second, offered whatever the answers (open loop).");
+  command->add_option("--rate", o.rate,
+                      "Samples a second, offered whatever the answers (open loop).");
   command->add_flag("--max", flags->max, "As fast as acknowledged (closed loop).");
   command->add_option("--seconds", o.seconds, "How long to send.");
   command->add_option("--drain", flags->drain, "How long to wait for answers after that.");
   command->add_option("--timeout", flags->timeout, "Of one attempt.");
   command->add_option("--profile", flags->profile, "node, kubernetes or mixed.");
-  command->add_option("--series", o.series,
-                      "Per cluster and replica; rounded to whole requests.");
+  command->add_option("--series", o.series, "Per cluster and replica; rounded to whole requests.");
   command->add_option("--samples-per-request", o.samples_per_request,
                       "500 is the default of Prometheus before 2.45, 2000 that of later ones.");
   command->add_option("--clusters", o.clusters, "ops, blue, green, c3, ….");

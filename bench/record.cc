@@ -56,17 +56,15 @@ bool secret(const std::string& name) {
 }  // namespace
 
 std::string storable_headers(std::string_view head) {
-  return lines_of(head, [](const std::string& name) {
-    return !of_the_connection(name) && !secret(name);
-  });
+  return lines_of(
+      head, [](const std::string& name) { return !of_the_connection(name) && !secret(name); });
 }
 
 Recorder::Recorder(const RecordOptions& options) : options_(options) {
   std::filesystem::create_directories(options.directory);
   for (const auto& entry : std::filesystem::directory_iterator(options.directory)) {
     if (entry.path().extension() != ".snappy") continue;
-    number_ = std::max<uint64_t>(number_,
-                                 std::strtoull(entry.path().stem().c_str(), nullptr, 10));
+    number_ = std::max<uint64_t>(number_, std::strtoull(entry.path().stem().c_str(), nullptr, 10));
   }
   ServerOptions server = options.server;
   server.threads = 1;
@@ -101,8 +99,8 @@ void Recorder::handle(const Request& request, Response& response) {
     if (parse_url(url, "").path.empty()) url += request.target;
     const std::string head =
         lines_of(request.head, [](const std::string& n) { return !of_the_connection(n); });
-    Reply reply = call(url, request.method, head, request.body, std::chrono::seconds(30),
-                       options_.ca_file);
+    Reply reply =
+        call(url, request.method, head, request.body, std::chrono::seconds(30), options_.ca_file);
     response.status = reply.status;
     response.body = std::move(reply.body);
     response.headers = lines_of(reply.head, [](const std::string& n) {

@@ -137,8 +137,8 @@ std::vector<Body> Recording::bodies(size_t copy, int64_t t0, int64_t step_ms) co
     std::vector<int64_t> starts;
     std::vector<Entry> entries;
     for (const Datum& d : file.data) {
-      const auto [group, is_new] = groups.try_emplace(
-          {d.occurrences, d.occurrence}, static_cast<uint32_t>(starts.size()));
+      const auto [group, is_new] =
+          groups.try_emplace({d.occurrences, d.occurrence}, static_cast<uint32_t>(starts.size()));
       if (is_new) starts.push_back(t0 + d.occurrence * (pass / d.occurrences));
       Entry e = d.entry;
       e.group = group->second;

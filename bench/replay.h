@@ -21,7 +21,7 @@ class Recording {
   // of the files. Values are those recorded. `step_ms` is about what lies between two samples.
   std::vector<Body> bodies(size_t copy, int64_t t0, int64_t step_ms) const;
 
-  size_t series() const { return series_; }   // different ones
+  size_t series() const { return series_; }    // different ones
   size_t samples() const { return samples_; }  // of one pass
 
  private:

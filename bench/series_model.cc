@@ -110,7 +110,8 @@ class Model {
         return out;
       }
       case Moves::kBytes: {
-        value = 4096 * std::floor(std::pow(10, 2 + 4 * std::uniform_real_distribution<>(0, 1)(random_)));
+        value = 4096 *
+                std::floor(std::pow(10, 2 + 4 * std::uniform_real_distribution<>(0, 1)(random_)));
         const bool stands = chance(0.4);
         for (double& v : out) {
           v = value;
@@ -338,9 +339,9 @@ void Model::node_exporter(int round) {
     }
   }
   for (uint64_t cpu = 0; cpu < cpus; cpu++) {
-    for (const char* name : {"node_schedstat_running_seconds_total",
-                             "node_schedstat_timeslices_total",
-                             "node_schedstat_waiting_seconds_total"}) {
+    for (const char* name :
+         {"node_schedstat_running_seconds_total", "node_schedstat_timeslices_total",
+          "node_schedstat_waiting_seconds_total"}) {
       add(name, Moves::kSeconds, {{"cpu", std::to_string(cpu)}});
     }
   }
@@ -367,13 +368,15 @@ void Model::node_exporter(int round) {
     }
   }
   for (const char* what :
-       {"Active", "Active_anon", "Active_file", "AnonHugePages", "AnonPages", "Bounce", "Buffers",
-        "Cached", "CommitLimit", "Committed_AS", "DirectMap1G", "DirectMap2M", "DirectMap4k",
-        "Dirty", "FileHugePages", "FilePmdMapped", "HardwareCorrupted", "Hugepagesize", "Inactive",
-        "Inactive_anon", "Inactive_file", "KReclaimable", "KernelStack", "Mapped", "MemAvailable",
-        "MemFree", "MemTotal", "Mlocked", "PageTables", "Percpu", "SReclaimable", "SUnreclaim",
-        "Shmem", "ShmemHugePages", "Slab", "SwapCached", "SwapFree", "SwapTotal", "Unevictable",
-        "VmallocTotal", "VmallocUsed", "Writeback"}) {
+       {"Active",        "Active_anon",       "Active_file",  "AnonHugePages",  "AnonPages",
+        "Bounce",        "Buffers",           "Cached",       "CommitLimit",    "Committed_AS",
+        "DirectMap1G",   "DirectMap2M",       "DirectMap4k",  "Dirty",          "FileHugePages",
+        "FilePmdMapped", "HardwareCorrupted", "Hugepagesize", "Inactive",       "Inactive_anon",
+        "Inactive_file", "KReclaimable",      "KernelStack",  "Mapped",         "MemAvailable",
+        "MemFree",       "MemTotal",          "Mlocked",      "PageTables",     "Percpu",
+        "SReclaimable",  "SUnreclaim",        "Shmem",        "ShmemHugePages", "Slab",
+        "SwapCached",    "SwapFree",          "SwapTotal",    "Unevictable",    "VmallocTotal",
+        "VmallocUsed",   "Writeback"}) {
     add((std::string("node_memory_") + what + "_bytes").c_str(), Moves::kBytes);
   }
   for (const char* device : {"lo", "ens5", "eni1a2b3c4d5e6", "eni9f8e7d6c5b4"}) {
@@ -386,42 +389,56 @@ void Model::node_exporter(int round) {
           {{"device", device}});
     }
   }
-  for (const char* what :
-       {"Icmp_InErrors", "Icmp_InMsgs", "Icmp_OutMsgs", "Ip_Forwarding", "TcpExt_ListenDrops",
-        "TcpExt_ListenOverflows", "TcpExt_SyncookiesFailed", "TcpExt_TCPSynRetrans",
-        "TcpExt_TCPTimeouts", "Tcp_ActiveOpens", "Tcp_CurrEstab", "Tcp_InErrs", "Tcp_InSegs",
-        "Tcp_OutSegs", "Tcp_PassiveOpens", "Tcp_RetransSegs", "Udp_InDatagrams", "Udp_InErrors",
-        "Udp_NoPorts", "Udp_OutDatagrams"}) {
+  for (const char* what : {"Icmp_InErrors",
+                           "Icmp_InMsgs",
+                           "Icmp_OutMsgs",
+                           "Ip_Forwarding",
+                           "TcpExt_ListenDrops",
+                           "TcpExt_ListenOverflows",
+                           "TcpExt_SyncookiesFailed",
+                           "TcpExt_TCPSynRetrans",
+                           "TcpExt_TCPTimeouts",
+                           "Tcp_ActiveOpens",
+                           "Tcp_CurrEstab",
+                           "Tcp_InErrs",
+                           "Tcp_InSegs",
+                           "Tcp_OutSegs",
+                           "Tcp_PassiveOpens",
+                           "Tcp_RetransSegs",
+                           "Udp_InDatagrams",
+                           "Udp_InErrors",
+                           "Udp_NoPorts",
+                           "Udp_OutDatagrams"}) {
     add((std::string("node_netstat_") + what).c_str(), Moves::kCounter);
   }
   for (const char* what :
-       {"arp", "bonding", "conntrack", "cpu", "diskstats", "edac", "entropy", "filefd",
-        "filesystem", "hwmon", "loadavg", "mdadm", "meminfo", "netclass", "netdev", "netstat",
-        "nvme", "pressure", "schedstat", "sockstat", "softnet", "stat", "time", "timex", "uname",
-        "vmstat", "xfs", "zfs"}) {
+       {"arp",    "bonding",    "conntrack", "cpu",      "diskstats", "edac",     "entropy",
+        "filefd", "filesystem", "hwmon",     "loadavg",  "mdadm",     "meminfo",  "netclass",
+        "netdev", "netstat",    "nvme",      "pressure", "schedstat", "sockstat", "softnet",
+        "stat",   "time",       "timex",     "uname",    "vmstat",    "xfs",      "zfs"}) {
     add("node_scrape_collector_duration_seconds", Moves::kRatio, {{"collector", what}});
   }
-  for (const char* what : {"arp", "conntrack", "cpu", "diskstats", "filefd", "filesystem",
-                           "loadavg", "meminfo", "netdev", "netstat", "pressure", "stat", "time",
-                           "timex", "uname", "vmstat"}) {
+  for (const char* what :
+       {"arp", "conntrack", "cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo",
+        "netdev", "netstat", "pressure", "stat", "time", "timex", "uname", "vmstat"}) {
     add("node_scrape_collector_success", Moves::kFlag, {{"collector", what}});
   }
-  for (const Family& f : std::initializer_list<Family>{
-           {"node_load1", Moves::kRatio},
-           {"node_load5", Moves::kRatio},
-           {"node_load15", Moves::kRatio},
-           {"node_boot_time_seconds", Moves::kCreated},
-           {"node_context_switches_total", Moves::kCounter},
-           {"node_filefd_allocated", Moves::kGauge},
-           {"node_forks_total", Moves::kCounter},
-           {"node_intr_total", Moves::kCounter},
-           {"node_procs_blocked", Moves::kGauge},
-           {"node_procs_running", Moves::kGauge},
-           {"node_vmstat_pgfault", Moves::kCounter},
-           {"node_vmstat_pgmajfault", Moves::kCounter},
-           {"up", Moves::kFlag},
-           {"scrape_duration_seconds", Moves::kRatio},
-           {"scrape_samples_scraped", Moves::kConstant}}) {
+  for (const Family& f :
+       std::initializer_list<Family>{{"node_load1", Moves::kRatio},
+                                     {"node_load5", Moves::kRatio},
+                                     {"node_load15", Moves::kRatio},
+                                     {"node_boot_time_seconds", Moves::kCreated},
+                                     {"node_context_switches_total", Moves::kCounter},
+                                     {"node_filefd_allocated", Moves::kGauge},
+                                     {"node_forks_total", Moves::kCounter},
+                                     {"node_intr_total", Moves::kCounter},
+                                     {"node_procs_blocked", Moves::kGauge},
+                                     {"node_procs_running", Moves::kGauge},
+                                     {"node_vmstat_pgfault", Moves::kCounter},
+                                     {"node_vmstat_pgmajfault", Moves::kCounter},
+                                     {"up", Moves::kFlag},
+                                     {"scrape_duration_seconds", Moves::kRatio},
+                                     {"scrape_samples_scraped", Moves::kConstant}}) {
     add(f.name, f.moves);
   }
   go_process();
@@ -500,8 +517,8 @@ void Model::cadvisor() {
   for (const char* name : kNetwork) {
     for (const Pod& pod : pods_) {
       add(name, Moves::kCounter,
-          {{"id", "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + pod.uid +
-                      ".slice"},
+          {{"id",
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + pod.uid + ".slice"},
            {"image", "registry.k8s.io/pause:3.9"},
            {"interface", "eth0"},
            {"namespace", pod.space},
@@ -553,14 +570,14 @@ void Model::kube_state_metrics() {
       }
     }
   }
-  for (const auto& f : std::initializer_list<Family>{
-           {"kube_pod_container_status_ready", Moves::kFlag},
-           {"kube_pod_container_status_restarts_total", Moves::kGauge},
-           {"kube_pod_container_status_running", Moves::kFlag},
-           {"kube_pod_container_status_terminated", Moves::kFlag},
-           {"kube_pod_container_status_waiting", Moves::kFlag},
-           {"kube_pod_created", Moves::kCreated},
-           {"kube_pod_start_time", Moves::kCreated}}) {
+  for (const auto& f :
+       std::initializer_list<Family>{{"kube_pod_container_status_ready", Moves::kFlag},
+                                     {"kube_pod_container_status_restarts_total", Moves::kGauge},
+                                     {"kube_pod_container_status_running", Moves::kFlag},
+                                     {"kube_pod_container_status_terminated", Moves::kFlag},
+                                     {"kube_pod_container_status_waiting", Moves::kFlag},
+                                     {"kube_pod_created", Moves::kCreated},
+                                     {"kube_pod_start_time", Moves::kCreated}}) {
     for (const Pod& pod : pods_) {
       add(f.name, f.moves,
           {{"container", pod.container},
@@ -578,22 +595,22 @@ void Model::api_server() {
                 {"namespace", "default"},
                 {"service", "kubernetes"},
                 {"component", "apiserver"}});
-  const std::array<const char*, 8> resources = {"configmaps", "deployments", "endpoints",
-                                                "leases",     "nodes",       "pods",
-                                                "secrets",    "services"};
+  const std::array<const char*, 8> resources = {
+      "configmaps", "deployments", "endpoints", "leases", "nodes", "pods", "secrets", "services"};
   const std::array<const char*, 4> verbs = {"GET", "LIST", "PATCH", "WATCH"};
   for (int i = 0; i < 4; i++) {
     const char* resource = resources[below(resources.size())];
     for (const char* verb : verbs) {
-      classic_histogram("apiserver_request_duration_seconds",
-                        {{"group", i % 2 == 0 ? "apps" : ""},
-                         {"resource", resource},
-                         {"scope", i < 2 ? "namespace" : "cluster"},
-                         {"subresource", i % 2 == 0 ? "status" : ""},
-                         {"verb", verb},
-                         {"version", "v1"}},
-                        {"0.005", "0.025", "0.05", "0.1", "0.2", "0.4", "0.6", "0.8", "1", "1.25",
-                         "1.5", "2", "3", "4", "5", "6", "8", "10", "15", "20", "30", "45", "60"});
+      classic_histogram(
+          "apiserver_request_duration_seconds",
+          {{"group", i % 2 == 0 ? "apps" : ""},
+           {"resource", resource},
+           {"scope", i < 2 ? "namespace" : "cluster"},
+           {"subresource", i % 2 == 0 ? "status" : ""},
+           {"verb", verb},
+           {"version", "v1"}},
+          {"0.005", "0.025", "0.05", "0.1", "0.2", "0.4", "0.6", "0.8", "1",  "1.25", "1.5", "2",
+           "3",     "4",     "5",    "6",   "8",   "10",  "15",  "20",  "30", "45",   "60"});
     }
   }
   go_process();

@@ -30,8 +30,8 @@ struct ModelOptions {
 // the Prometheus operator sets. Entry::group is the number of the target.
 //
 // Values move as they do there: counters grow by small whole numbers or fractions of a second,
-// gauges of bytes jitter by pages, most flags and many counters stay. The replicas of a cluster have
-// the same series but for `prometheus_replica`. The same options give the same series.
+// gauges of bytes jitter by pages, most flags and many counters stay. The replicas of a cluster
+// have the same series but for `prometheus_replica`. The same options give the same series.
 std::vector<Entry> make_series(const ModelOptions& options);
 
 // Labels like these, of another instance of the same thing: its pod (or its instance) is another

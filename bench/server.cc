@@ -55,8 +55,9 @@ struct Server::Connection {
   size_t capacity = 0;
   size_t begin = 0;  // of what is not yet handled
   size_t end = 0;
-  std::string out;
-  size_t out_at = 0;
+  std::string out;       // the head of an answer
+  std::string out_body;  // may be large: never copied
+  size_t out_at = 0;     // over both
   bool close_after = false;
   bool hanging = false;
   bool ended = false;  // the peer has closed its side
@@ -202,8 +203,7 @@ void Server::run(size_t index) {
     }
     int timeout = -1;
     if (next) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
       timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
     }
     const int n = ::epoll_wait(worker.epoll, events, 64, timeout);
@@ -230,13 +230,13 @@ void Server::run(size_t index) {
       worker.timers.pop();
       if (!worker.own.contains(c) || !c->due || *c->due > now) continue;  // gone, or newer
       c->due.reset();
-      prepare(*c, c->delayed, c->delayed_close);
+      prepare(*c, std::move(c->delayed), c->delayed_close);
       if (!progress(worker, *c)) drop(worker, *c);
     }
   }
 }
 
-void Server::prepare(Connection& c, const Response& response, bool close) {
+void Server::prepare(Connection& c, Response&& response, bool close) {
   c.close_after = close;
   switch (response.kind) {
     case Response::Kind::kHang:
@@ -258,21 +258,30 @@ void Server::prepare(Connection& c, const Response& response, bool close) {
   if (response.status != 204) {
     c.out.append("Content-Type: ").append(response.content_type);
     c.out.append("\r\nContent-Length: ").append(std::to_string(response.body.size()));
-    c.out.append("\r\n\r\n").append(response.body);
+    c.out.append("\r\n\r\n");
+    c.out_body = std::move(response.body);
   } else {
     c.out.append("\r\n");
   }
 }
 
 bool Server::flush(Connection& c) {
-  while (c.out_at < c.out.size()) {
-    const iovec part{c.out.data() + c.out_at, c.out.size() - c.out_at};
-    const ssize_t n = c.stream->write(&part, 1);
+  const size_t head = c.out.size();
+  while (c.out_at < head + c.out_body.size()) {
+    iovec parts[2];
+    int count = 0;
+    if (c.out_at < head) parts[count++] = {c.out.data() + c.out_at, head - c.out_at};
+    const size_t body_at = c.out_at > head ? c.out_at - head : 0;
+    if (body_at < c.out_body.size()) {
+      parts[count++] = {c.out_body.data() + body_at, c.out_body.size() - body_at};
+    }
+    const ssize_t n = c.stream->write(parts, count);
     if (n == Stream::kAgain) return true;
     if (n <= 0) return false;
     c.out_at += static_cast<size_t>(n);
   }
   c.out.clear();
+  c.out_body = std::string();  // gives its memory back
   c.out_at = 0;
   return !c.close_after;
 }
@@ -294,7 +303,7 @@ bool Server::progress(Worker& worker, Connection& c) {
       Response bad;
       bad.status = 400;
       bad.body = "not an HTTP/1.1 request with a Content-Length\n";
-      prepare(c, bad, true);
+      prepare(c, std::move(bad), true);
       continue;
     }
     if (parsed == Parsed::kYes) {
@@ -310,7 +319,7 @@ bool Server::progress(Worker& worker, Connection& c) {
         worker.timers.emplace(*c.due, &c);
         return true;
       }
-      prepare(c, response, close);
+      prepare(c, std::move(response), close);
       continue;
     }
     if (c.ended) return false;

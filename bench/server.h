@@ -83,7 +83,7 @@ class Server {
   // False if the connection is closed now.
   bool progress(Worker& worker, Connection& connection);
   bool flush(Connection& connection);
-  void prepare(Connection& connection, const Response& response, bool close);
+  void prepare(Connection& connection, Response&& response, bool close);
   void drop(Worker& worker, Connection& connection);
   // Opens or closes the port as the outage says; returns when it has to be called again.
   std::optional<Clock::time_point> mind_outage();

@@ -201,8 +201,8 @@ void Sink::handle_write(const Request& request, Response& response) {
   thread_local size_t capacity = 0;
   size_t size = 0;
   const std::string_view body = request.body;
-  bool sound = snappy::GetUncompressedLength(body.data(), body.size(), &size) &&
-               size <= kMaxDecoded;
+  bool sound =
+      snappy::GetUncompressedLength(body.data(), body.size(), &size) && size <= kMaxDecoded;
   if (sound && size > capacity) {
     capacity = size + size / 2;
     decoded.reset(new char[capacity]);
@@ -230,7 +230,11 @@ bool Sink::handle_control(const Request& request, Response& response) {
       response.body = stats() + "\n";
     } else if (path == "/state") {
       response.content_type = "application/octet-stream";
-      response.body = tally_.state().encode();
+      response.body = tally_.encode_state();
+    } else if (path == "/name") {
+      const std::string query(
+          request.target.substr(std::min(path.size() + 1, request.target.size())));
+      response.body = tally_.name_of(std::strtoull(query.c_str(), nullptr, 10));
     } else {
       response.status = 404;
       response.body = "GET /stats or /state, POST /fault or /reset\n";
@@ -281,9 +285,8 @@ std::string Sink::stats() const {
       {"metadata", c.metadata},
       {"series", c.series},
       {"bytes", c.bytes},
-      {"bytes_per_sample", c.samples == 0 ? 0.0
-                                          : static_cast<double>(c.bytes) /
-                                                static_cast<double>(c.samples)},
+      {"bytes_per_sample",
+       c.samples == 0 ? 0.0 : static_cast<double>(c.bytes) / static_cast<double>(c.samples)},
       {"first_ms", first_ms_},
       {"last_ms", last_ms_},
       {"duplicates", c.duplicates},
@@ -358,8 +361,9 @@ void add_sink_command(CLI::App& app, std::function<int()>& run) {
       ->check(share);
   command->add_option("--lose-answer", o.faults.lose_answer, "Fraction stored, but not answered.")
       ->check(share);
-  command->add_option("--lie", o.faults.lie,
-                      "Fraction answered 204, but not stored: proves that a verdict can fail.")
+  command
+      ->add_option("--lie", o.faults.lie,
+                   "Fraction answered 204, but not stored: proves that a verdict can fail.")
       ->check(share);
   command->add_option("--outage", flags->outage,
                       "start+length, such as 10s+300s: the port refuses.");

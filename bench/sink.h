@@ -51,8 +51,9 @@ struct SinkOptions {
 };
 
 // A remote-write destination that verifies what it gets and fails on request. On the same port:
-// GET /stats (JSON), GET /state (for the verdict), POST /fault (Faults::parse; replaces all faults),
-// POST /reset (forget everything counted). Owner: main or a test. All methods from any thread.
+// GET /stats (JSON), GET /state and /name?identity (for the verdict), POST /fault (Faults::parse;
+// replaces all faults), POST /reset (forget everything counted). Owner: main or a test. All methods
+// from any thread.
 class Sink : private Handler {
  public:
   explicit Sink(const SinkOptions& options);
@@ -62,7 +63,7 @@ class Sink : private Handler {
   uint16_t control_port() const { return server_->control_port(); }
   void set(const Faults& faults);
   Counts counts() const { return tally_.counts(); }
-  SinkState state() const { return tally_.state(); }
+  const Tally& tally() const { return tally_; }
   std::string stats() const;
   void wait() { server_->wait(); }
 

@@ -18,8 +18,7 @@ namespace {
 constexpr size_t kExamples = 10;
 constexpr uint16_t kWrong = 1;
 constexpr uint16_t kUnsorted = 2;
-constexpr uint16_t kAlias = 4;
-constexpr uint64_t kStateMagic = 0x3154415453474254;  // "TBGSTAT1"
+constexpr uint64_t kStateMagic = 0x3254415453474254;  // "TBGSTAT1"
 
 // `12 10 09 <8 bytes value> 10 <6 bytes timestamp>`: a Sample, the whole rest of its series.
 constexpr size_t kSampleTail = 4 + 8 + kTimestampBytes;
@@ -133,8 +132,7 @@ struct Tally::Table {
   }
 };
 
-Tally::Tally(Rules rules)
-    : rules_(std::move(rules)), required_names_(rules_.required_names()) {
+Tally::Tally(Rules rules) : rules_(std::move(rules)), required_names_(rules_.required_names()) {
   static_assert(sizeof(Slot) == 64);
   clear();
 }
@@ -144,7 +142,8 @@ Tally::~Tally() = default;
 void Tally::clear() {
   counts_ = {};
   table_ = std::make_unique<Table>();
-  labels_.clear();
+  infos_.clear();
+  label_bytes_.clear();
   key_of_identity_.clear();
   alias_.clear();
   gaps_.clear();
@@ -167,7 +166,20 @@ void Tally::example(const std::string& sentence) {
   if (examples_.size() < kExamples) examples_.push_back(sentence);
 }
 
-std::string Tally::name_of(const Slot& slot) const { return render_fields(labels_[slot.info]); }
+std::string_view Tally::labels_of(const Slot& slot) const {
+  const uint64_t begin = infos_[slot.info].labels_at;
+  const uint64_t end =
+      slot.info + 1 < infos_.size() ? infos_[slot.info + 1].labels_at : label_bytes_.size();
+  return std::string_view(label_bytes_).substr(begin, end - begin);
+}
+
+std::string Tally::name_of(const Slot& slot) const { return render_fields(labels_of(slot)); }
+
+std::string Tally::name_of(uint64_t identity) const {
+  std::lock_guard lock(mutex_);
+  const auto found = key_of_identity_.find(identity);
+  return found == key_of_identity_.end() ? std::string() : name_of(*table_->find(found->second));
+}
 
 // What is wrong with these labels; empty if nothing is.
 std::string Tally::judge(const LabelViews& labels, bool& unsorted) const {
@@ -220,7 +232,9 @@ Tally::Slot* Tally::add_series(uint64_t key, std::string_view fields) {
     return slot;
   }
   Slot* slot = table_->insert(key);
-  slot->info = static_cast<uint32_t>(labels_.size());
+  slot->info = static_cast<uint32_t>(infos_.size());
+  infos_.push_back({who, label_bytes_.size()});
+  label_bytes_.append(fields);
   slot->flags = flags;
   slot->tenant = tenant_;
   for (const std::string& name : rules_.same) {
@@ -228,7 +242,6 @@ Tally::Slot* Tally::add_series(uint64_t key, std::string_view fields) {
     slot->group = static_cast<uint32_t>(
         XXH3_64bits_withSeed(value.data(), value.size(), slot->group + 1) | 1);
   }
-  labels_.emplace_back(fields);
   counts_.series++;
   return slot;
 }
@@ -239,8 +252,7 @@ void Tally::on_series(const Slot& slot) {
     group_ = slot.group;
   } else if (slot.group != group_ && !mixed_) {
     mixed_ = true;
-    example("one request mixes series that differ in what may not differ; one is " +
-            name_of(slot));
+    example("one request mixes series that differ in what may not differ; one is " + name_of(slot));
   }
 }
 
@@ -310,7 +322,8 @@ void Tally::on_odd_sample(Slot& slot, int64_t timestamp, uint64_t bits) {
     // Before all others: what lies between is missing as well.
     const int64_t distance = slot.first - timestamp;
     if (slot.step == 0) slot.step = static_cast<uint32_t>(distance);
-    if (distance % slot.step != 0) slot.step = static_cast<uint32_t>(std::gcd<int64_t>(slot.step, distance));
+    if (distance % slot.step != 0)
+      slot.step = static_cast<uint32_t>(std::gcd<int64_t>(slot.step, distance));
     if (distance > slot.step) {
       gaps_[slot.key].push_back({timestamp + slot.step, slot.first - slot.step});
     }
@@ -459,62 +472,44 @@ std::vector<std::string> Tally::examples() const {
   return examples_;
 }
 
-SinkState Tally::state() const {
+std::string Tally::encode_state() const {
   std::lock_guard lock(mutex_);
-  SinkState out;
-  out.counts = counts_;
-  out.required_names = required_names_;
-  out.checks_tenants = !rules_.tenant_header.empty();
-  out.examples = examples_;
-  out.series.reserve(table_->used);
-  for (const Slot& s : table_->slots) {
-    if (s.key == 0) continue;
-    SeriesState& one = out.series.emplace_back();
-    one.labels = labels_[s.info];
-    one.tenant = tenants_[s.tenant];
-    one.first = s.first;
-    one.last = s.last;
-    one.step = s.step;
-    one.received = s.received;
-    one.duplicates = s.duplicates;
-    one.reordered = s.reordered;
-    one.value_sum = s.value_sum;
-    one.wrong = (s.flags & kWrong) != 0;
-    if (const auto found = gaps_.find(s.key); found != gaps_.end()) one.gaps = found->second;
-    std::sort(one.gaps.begin(), one.gaps.end(),
-              [](const Gap& a, const Gap& b) { return a.first < b.first; });
-  }
-  return out;
-}
-
-std::string SinkState::encode() const {
   ByteWriter w;
+  w.reserve(4096 + table_->used * 80);
   w.put(kStateMagic);
   for (const uint64_t n :
-       {counts.requests, counts.bytes, counts.samples, counts.histograms, counts.exemplars,
-        counts.metadata, counts.series, counts.duplicates, counts.reordered, counts.wrong_labels,
-        counts.unsorted, counts.mixed, counts.malformed}) {
+       {counts_.requests, counts_.bytes, counts_.samples, counts_.histograms, counts_.exemplars,
+        counts_.metadata, counts_.series, counts_.duplicates, counts_.reordered,
+        counts_.wrong_labels, counts_.unsorted, counts_.mixed, counts_.malformed}) {
     w.put(n);
   }
-  w.put<uint32_t>(static_cast<uint32_t>(required_names.size()));
-  for (const auto& name : required_names) w.put_text(name);
-  w.put<uint8_t>(checks_tenants);
-  w.put<uint32_t>(static_cast<uint32_t>(examples.size()));
-  for (const auto& sentence : examples) w.put_text(sentence);
-  w.put<uint64_t>(series.size());
-  for (const SeriesState& s : series) {
-    w.put_text(s.labels);
-    w.put_text(s.tenant);
+  w.put<uint8_t>(!rules_.tenant_header.empty());
+  w.put_texts(required_names_);
+  w.put_texts(tenants_);
+  w.put_texts(examples_);
+  w.put<uint64_t>(table_->used);
+  for (const Slot& s : table_->slots) {
+    if (s.key == 0) continue;
+    w.put(infos_[s.info].identity);
+    w.put<uint32_t>(s.tenant);
     w.put(s.first);
     w.put(s.last);
-    w.put(s.step);
+    w.put<int64_t>(s.step);
     w.put(s.received);
-    w.put(s.duplicates);
-    w.put(s.reordered);
+    w.put<uint64_t>(s.duplicates);
+    w.put<uint64_t>(s.reordered);
     w.put(s.value_sum);
-    w.put<uint8_t>(s.wrong);
-    w.put<uint32_t>(static_cast<uint32_t>(s.gaps.size()));
-    for (const Gap& g : s.gaps) {
+    w.put<uint8_t>((s.flags & kWrong) != 0);
+    const auto found = gaps_.find(s.key);
+    if (found == gaps_.end()) {
+      w.put<uint32_t>(0);
+      continue;
+    }
+    std::vector<Gap> gaps = found->second;
+    std::sort(gaps.begin(), gaps.end(),
+              [](const Gap& a, const Gap& b) { return a.first < b.first; });
+    w.put<uint32_t>(static_cast<uint32_t>(gaps.size()));
+    for (const Gap& g : gaps) {
       w.put(g.first);
       w.put(g.last);
     }
@@ -535,13 +530,17 @@ SinkState SinkState::decode(std::string_view bytes) {
         &out.counts.malformed}) {
     *n = r.get<uint64_t>();
   }
-  for (auto n = r.get<uint32_t>(); n > 0; n--) out.required_names.emplace(r.get_text());
   out.checks_tenants = r.get<uint8_t>() != 0;
+  for (auto n = r.get<uint32_t>(); n > 0; n--) out.required_names.emplace(r.get_text());
+  for (auto n = r.get<uint32_t>(); n > 0; n--) out.tenants.emplace_back(r.get_text());
   for (auto n = r.get<uint32_t>(); n > 0; n--) out.examples.emplace_back(r.get_text());
-  for (auto n = r.get<uint64_t>(); n > 0; n--) {
+  auto series = r.get<uint64_t>();
+  out.series.reserve(std::min<uint64_t>(series, bytes.size() / 64));
+  for (; series > 0; series--) {
     SeriesState& s = out.series.emplace_back();
-    s.labels = r.get_text();
-    s.tenant = r.get_text();
+    s.identity = r.get<uint64_t>();
+    s.tenant = r.get<uint32_t>();
+    if (s.tenant >= out.tenants.size()) throw std::runtime_error("the sink's state has no sense");
     s.first = r.get<int64_t>();
     s.last = r.get<int64_t>();
     s.step = r.get<int64_t>();

@@ -15,8 +15,8 @@ namespace tollgate::bench {
 
 // What a sink insists on.
 struct Rules {
-  // `name` has to have one of `values`, on the series whose label `when_name` is `when_value` (or on
-  // all, if `when_name` is empty). What is required does not count for who a series is.
+  // `name` has to have one of `values`, on the series whose label `when_name` is `when_value` (or
+  // on all, if `when_name` is empty). What is required does not count for who a series is.
   struct Requirement {
     std::string name;
     std::set<std::string, std::less<>> values;
@@ -41,11 +41,11 @@ struct Gap {
 
 // What arrived of one series.
 struct SeriesState {
-  std::string labels;  // its Label fields as they first arrived
-  std::string tenant;
-  int64_t first = 0;  // timestamps in ms
-  int64_t last = 0;   // the highest
-  int64_t step = 0;   // the greatest that all arrived timestamps are multiples of; 0 with only one
+  uint64_t identity = 0;  // of its labels without the required ones
+  uint32_t tenant = 0;    // index into SinkState::tenants
+  int64_t first = 0;      // timestamps in ms
+  int64_t last = 0;       // the highest
+  int64_t step = 0;  // the greatest that all arrived timestamps are multiples of; 0 with only one
   uint64_t received = 0;  // different samples
   uint64_t duplicates = 0;
   uint64_t reordered = 0;  // arrived, for the first time, after a later one
@@ -74,20 +74,20 @@ struct SinkState {
   Counts counts;
   std::set<std::string, std::less<>> required_names;
   bool checks_tenants = false;
+  std::vector<std::string> tenants;
   std::vector<std::string> examples;
   std::vector<SeriesState> series;
 
-  std::string encode() const;
   static SinkState decode(std::string_view bytes);  // throws std::runtime_error
 };
 
 // Remembers, per series, which samples have arrived. A sample is known by its timestamp: the series
-// that load sends are evenly spaced, so a missing one shows as a gap. (The samples of a series whose
-// spacing changes are told apart only from the last one.)
+// that load sends are evenly spaced, so a missing one shows as a gap. (The samples of a series
+// whose spacing changes are told apart only from the last one.)
 //
-// A series is looked up by the XXH3 of its label bytes, and parsed only the first time; its state is
-// one cache line. Cost: some 60 ns a sample once 100,000 series are known; memory: about 400 bytes
-// a series. Threads: take() is called by one at a time; it locks, so from any.
+// A series is looked up by the XXH3 of its label bytes, and parsed only the first time; its state
+// is one cache line. Cost: some 60 ns a sample once 100,000 series are known; memory: about 400
+// bytes a series. Threads: take() is called by one at a time; it locks, so from any.
 class Tally {
  public:
   explicit Tally(Rules rules);
@@ -101,7 +101,10 @@ class Tally {
   void count_malformed();
 
   Counts counts() const;
-  SinkState state() const;
+  // For SinkState::decode, about 80 bytes a series: a million of them fit into an answer.
+  std::string encode_state() const;
+  // The labels of a series, for people; empty if there is none of this identity.
+  std::string name_of(uint64_t identity) const;
   std::vector<std::string> examples() const;
   void forget();
 
@@ -117,6 +120,7 @@ class Tally {
   std::string judge(const LabelViews& labels, bool& unsorted) const;
   void example(const std::string& sentence);
   std::string name_of(const Slot& slot) const;
+  std::string_view labels_of(const Slot& slot) const;
   void clear();
 
   const Rules rules_;
@@ -126,10 +130,15 @@ class Tally {
   // Everything below is guarded by mutex_.
   Counts counts_;
   std::unique_ptr<Table> table_;
-  std::vector<std::string> labels_;                          // of Slot::info
-  std::unordered_map<uint64_t, uint64_t> key_of_identity_;   // → key of the slot with the state
-  std::unordered_map<uint64_t, uint64_t> alias_;             // key of other bytes → that key
-  std::unordered_map<uint64_t, std::vector<Gap>> gaps_;      // by key
+  struct Info {
+    uint64_t identity;
+    uint64_t labels_at;  // in label_bytes_, up to where the next one begins
+  };
+  std::vector<Info> infos_;  // by Slot::info
+  std::string label_bytes_;  // Label fields of all series as they first arrived
+  std::unordered_map<uint64_t, uint64_t> key_of_identity_;  // → key of the slot with the state
+  std::unordered_map<uint64_t, uint64_t> alias_;            // key of other bytes → that key
+  std::unordered_map<uint64_t, std::vector<Gap>> gaps_;     // by key
   std::vector<std::string> tenants_;
   std::vector<std::string> examples_;
   // Of the request being taken.

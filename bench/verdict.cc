@@ -68,13 +68,13 @@ std::vector<uint64_t> exceptional_samples(const Sent& sent) {
 }  // namespace
 
 bool SinkVerdict::ok(bool allow_duplicates) const {
-  return lost == 0 && reordered == 0 && wrong_labels == 0 && wrong_values == 0 &&
-         unexpected == 0 && mixed == 0 && malformed == 0 && lost_exemplars == 0 &&
+  return lost == 0 && reordered == 0 && wrong_labels == 0 && wrong_values == 0 && unexpected == 0 &&
+         mixed == 0 && malformed == 0 && lost_exemplars == 0 &&
          (allow_duplicates || duplicates == 0);
 }
 
 SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState& sink,
-                  const std::string& address) {
+                  const std::string& address, const NameOf& name_of) {
   SinkVerdict out;
   out.address = address;
   out.duplicates = sink.counts.duplicates;
@@ -84,11 +84,15 @@ SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState&
   out.mixed = sink.counts.mixed;
   out.malformed = sink.counts.malformed;
   out.examples = sink.examples;
-  const auto example = [&](const std::string& sentence) {
-    if (out.examples.size() < kExamples) out.examples.push_back(sentence);
+  // Sentences are made only while there is room for them.
+  const auto example = [&](auto make) {
+    if (out.examples.size() < kExamples) out.examples.push_back(make());
   };
 
   std::unordered_map<uint64_t, std::vector<Sent>> sent;
+  size_t series = 0;
+  for (const Expectation& e : expectations) series += e.series.size();
+  sent.reserve(series);
   uint64_t exemplars = 0;
   LabelViews labels;
   for (const Expectation& e : expectations) {
@@ -121,10 +125,9 @@ SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState&
           if (presence.has(k) || std::binary_search(exceptions.begin(), exceptions.end(), k)) {
             continue;
           }
-          first_lost = std::to_string(k) + " (timestamp " +
-                       std::to_string(part.series->t0 +
-                                      static_cast<int64_t>(k) * part.series->step) +
-                       ")";
+          first_lost =
+              std::to_string(k) + " (timestamp " +
+              std::to_string(part.series->t0 + static_cast<int64_t>(k) * part.series->step) + ")";
           break;
         }
       }
@@ -138,33 +141,42 @@ SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState&
     if (present > state.received) lost += present - state.received;
     if (present < state.received) {
       out.unexpected += state.received - present;
-      example("series " + render_fields(state.labels) + " has " +
-              std::to_string(state.received - present) + " samples that were never offered");
+      example([&] {
+        return "series " + render_fields(parts[0].series->labels) + " has " +
+               std::to_string(state.received - present) + " samples that were never offered";
+      });
     }
     if (lost > 0) {
       out.lost += lost;
-      example("series " + render_fields(parts[0].series->labels) + " lost " +
-              std::to_string(lost) + " of " + std::to_string(offered) +
-              " samples, the first is number " + (first_lost.empty() ? "?" : first_lost));
+      example([&] {
+        return "series " + render_fields(parts[0].series->labels) + " lost " +
+               std::to_string(lost) + " of " + std::to_string(offered) +
+               " samples, the first is number " + (first_lost.empty() ? "?" : first_lost);
+      });
     } else if (exact && state.received == offered && state.value_sum != value_sum) {
       out.wrong_values++;
-      example("series " + render_fields(state.labels) + " has other values than were sent");
+      example([&] {
+        return "series " + render_fields(parts[0].series->labels) +
+               " has other values than were sent";
+      });
     }
     const std::string& tenant = parts[0].series->tenant;
-    if (sink.checks_tenants && !tenant.empty() && state.received > 0 && state.tenant != tenant) {
+    if (sink.checks_tenants && !tenant.empty() && state.received > 0 &&
+        sink.tenants[state.tenant] != tenant) {
       out.wrong_labels += state.received;
-      example("series " + render_fields(state.labels) + " of tenant \"" + tenant +
-              "\" arrived for tenant \"" + state.tenant + "\"");
+      example([&] {
+        return "series " + render_fields(parts[0].series->labels) + " of tenant \"" + tenant +
+               "\" arrived for tenant \"" + sink.tenants[state.tenant] + "\"";
+      });
     }
   };
 
   for (const SeriesState& state : sink.series) {
     out.received += state.received;
-    read_labels(state.labels, labels);
-    const auto found = sent.find(identity(labels, sink.required_names));
+    const auto found = sent.find(state.identity);
     if (found == sent.end()) {
       out.unexpected += state.received;
-      example("series " + render_fields(state.labels) + " was never offered");
+      example([&] { return "series " + name_of(state.identity) + " was never offered"; });
       continue;
     }
     compare(found->second, state);
@@ -175,16 +187,13 @@ SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState&
   return out;
 }
 
-Verdict judge(const std::vector<Expectation>& expectations,
-              const std::vector<std::pair<std::string, SinkState>>& sinks,
-              bool allow_duplicates) {
+Verdict judge_all(const std::vector<Expectation>& expectations, std::vector<SinkVerdict> sinks,
+                  bool allow_duplicates) {
   Verdict out;
   out.ok = !sinks.empty();
   for (const Expectation& e : expectations) out.acknowledged += e.acknowledged;
-  for (const auto& [address, state] : sinks) {
-    out.sinks.push_back(judge(expectations, state, address));
-    out.ok = out.ok && out.sinks.back().ok(allow_duplicates);
-  }
+  for (const SinkVerdict& s : sinks) out.ok = out.ok && s.ok(allow_duplicates);
+  out.sinks = std::move(sinks);
   return out;
 }
 
@@ -249,14 +258,19 @@ int verdict(const VerdictOptions& options) {
     acknowledged += expectations.back().acknowledged;
   }
   const auto patience = parse_duration(options.wait);
-  std::vector<std::pair<std::string, SinkState>> sinks;
+  std::vector<SinkVerdict> sinks;
   for (const std::string& sink : options.sinks) {
     wait_for(sink, acknowledged, patience, options.ca);
-    const Reply reply =
-        call(sink + "/state", "GET", "", "", std::chrono::seconds(120), options.ca);
-    sinks.emplace_back(sink, SinkState::decode(reply.body));
+    const Reply reply = call(sink + "/state", "GET", "", "", std::chrono::seconds(120), options.ca);
+    const auto name_of = [&](uint64_t who) {
+      return call(sink + "/name?" + std::to_string(who), "GET", "", "", std::chrono::seconds(30),
+                  options.ca)
+          .body;
+    };
+    // One after the other: a state may be large.
+    sinks.push_back(judge(expectations, SinkState::decode(reply.body), sink, name_of));
   }
-  const Verdict result = judge(expectations, sinks, options.allow_duplicates);
+  const Verdict result = judge_all(expectations, std::move(sinks), options.allow_duplicates);
   std::printf("%s\n", result.json().c_str());
   return result.ok ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,10 +36,14 @@ struct Verdict {
   std::string json() const;  // one line
 };
 
-// Compares what was acknowledged with what each sink has. Every sink has to have everything.
+// The labels of one of the sink's series, by its identity: asked for examples only.
+using NameOf = std::function<std::string(uint64_t)>;
+
+// Compares what was acknowledged with what a sink has.
 SinkVerdict judge(const std::vector<Expectation>& expectations, const SinkState& sink,
-                  const std::string& address);
-Verdict judge(const std::vector<Expectation>& expectations,
-              const std::vector<std::pair<std::string, SinkState>>& sinks, bool allow_duplicates);
+                  const std::string& address, const NameOf& name_of);
+// Every sink has to have everything.
+Verdict judge_all(const std::vector<Expectation>& expectations, std::vector<SinkVerdict> sinks,
+                  bool allow_duplicates);
 
 }  // namespace tollgate::bench

@@ -35,7 +35,7 @@ LoadOptions small_load(const Sink& sink) {
 }
 
 SinkVerdict judge_run(const Load& load, const Sink& sink) {
-  return judge({load.expectation()}, sink.state(), "sink");
+  return judge({load.expectation()}, state_of(sink.tally()), "sink", no_name);
 }
 
 TEST(Load, EverythingOfferedArrives) {

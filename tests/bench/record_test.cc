@@ -66,7 +66,7 @@ TEST_F(RecordTest, WhatItStoresCanBeReplayedAndVerified) {
     requests = report.requests.acknowledged;
     EXPECT_TRUE(report.complete());
     EXPECT_EQ(recorder.stored(), requests);
-    EXPECT_TRUE(judge({load.expectation()}, sink.state(), "sink").ok(false));
+    EXPECT_TRUE(judge({load.expectation()}, state_of(sink.tally()), "sink", no_name).ok(false));
   }
   ASSERT_GT(requests, 4u);
 
@@ -77,7 +77,7 @@ TEST_F(RecordTest, WhatItStoresCanBeReplayedAndVerified) {
   Load load(o);
   const LoadReport report = load.run();
   EXPECT_TRUE(report.complete());
-  const SinkVerdict v = judge({load.expectation()}, second.state(), "sink");
+  const SinkVerdict v = judge({load.expectation()}, state_of(second.tally()), "sink", no_name);
   EXPECT_TRUE(v.ok(false)) << (v.examples.empty() ? "" : v.examples[0]);
   EXPECT_GT(second.counts().exemplars, 0u);
   EXPECT_GT(second.counts().histograms, 0u);
@@ -124,8 +124,9 @@ TEST(Replay, ASeriesOfEveryBodyIsEvenlySpacedAndNotShared) {
   EXPECT_EQ(recording.samples(), 5000u);
   Tally tally{Rules()};
   Expectation expectation;
+  std::vector<std::vector<Body>> copies;
   for (const size_t copy : {0, 1}) {
-    auto bodies = recording.bodies(copy, 1'750'000'000'000, 10);
+    auto& bodies = copies.emplace_back(recording.bodies(copy, 1'750'000'000'000, 10));
     EXPECT_EQ(bodies.size(), 10u);
     for (uint64_t pass = 0; pass < 4; pass++) {
       for (Body& body : bodies) {
@@ -135,10 +136,10 @@ TEST(Replay, ASeriesOfEveryBodyIsEvenlySpacedAndNotShared) {
     }
     for (const Body& body : bodies) body.expect(4, {}, "", expectation);
   }
-  const SinkVerdict v = judge({expectation}, tally.state(), "sink");
+  const SinkVerdict v = judge({expectation}, state_of(tally), "sink", no_name);
   EXPECT_TRUE(v.ok(false)) << (v.examples.empty() ? "" : v.examples[0]);
   EXPECT_EQ(tally.counts().series, 2 * recording.series());
-  for (const SeriesState& s : tally.state().series) ASSERT_TRUE(s.gaps.empty());
+  for (const SeriesState& s : state_of(tally).series) ASSERT_TRUE(s.gaps.empty());
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ inline void take(Tally& tally, const Pairs& labels, int64_t timestamp, double va
   tally.take(request.SerializeAsString(), tenant, 100);
 }
 
+inline SinkState state_of(const Tally& tally) { return SinkState::decode(tally.encode_state()); }
+inline std::string no_name(uint64_t) { return "?"; }
+
 inline prometheus::WriteRequest decode(std::string_view packed) {
   std::string raw;
   prometheus::WriteRequest request;

@@ -50,7 +50,8 @@ class VerdictTest : public testing::Test {
   SinkVerdict verdict(const std::vector<ExceptionalPass>& exceptions = {}) {
     Expectation expectation;
     body_.expect(kPasses, exceptions, "", expectation);
-    return judge({expectation}, SinkState::decode(tally_.state().encode()), "sink");
+    return judge({expectation}, state_of(tally_), "sink",
+                 [this](uint64_t who) { return tally_.name_of(who); });
   }
 
   Tally tally_;
@@ -134,13 +135,13 @@ TEST_F(VerdictTest, WrongLabelsAreSeen) {
 
 TEST_F(VerdictTest, AChangedLabelIsALossAndAnInvention) {
   for (uint64_t p = 0; p < kPasses; p++) {
-    deliver(p, [](auto& request) {
-      request.mutable_timeseries(0)->mutable_labels(2)->set_value("y");
-    });
+    deliver(
+        p, [](auto& request) { request.mutable_timeseries(0)->mutable_labels(2)->set_value("y"); });
   }
   const SinkVerdict v = verdict();
   EXPECT_EQ(v.lost, 10u);
   EXPECT_EQ(v.unexpected, 10u);
+  EXPECT_THAT(v.examples, Contains(HasSubstr("job=\"y\"} was never offered")));
 }
 
 TEST_F(VerdictTest, InventedSamplesAreSeen) {
@@ -186,7 +187,10 @@ TEST_F(VerdictTest, EverySinkHasToHaveEverything) {
   Expectation expectation;
   body_.expect(kPasses, {}, "", expectation);
   Tally empty{rules_of_the_sink()};
-  const Verdict both = judge({expectation}, {{"one", tally_.state()}, {"two", empty.state()}}, false);
+  const Verdict both = judge_all({expectation},
+                                 {judge({expectation}, state_of(tally_), "one", no_name),
+                                  judge({expectation}, state_of(empty), "two", no_name)},
+                                 false);
   EXPECT_FALSE(both.ok);
   EXPECT_EQ(both.acknowledged, 20u);
   const auto json = boost::json::parse(both.json());
@@ -208,7 +212,7 @@ TEST_F(VerdictTest, ATenantIsPartOfTheBargain) {
     Body body({sample_entry({{"__name__", "a"}}, {1})}, {kT0}, 1000, 1);
     Expectation expectation;
     body.expect(3, {}, "t0001", expectation);
-    const SinkVerdict v = judge({expectation}, tally.state(), "sink");
+    const SinkVerdict v = judge({expectation}, state_of(tally), "sink", no_name);
     EXPECT_EQ(v.wrong_labels, std::string_view(tenant) == "t0001" ? 0u : 3u);
   }
 }
@@ -223,7 +227,7 @@ TEST(Verdict, OneSeriesMayComeFromSeveralBodies) {
   Expectation expectation;
   first.expect(4, {}, "", expectation);
   second.expect(4, {}, "", expectation);
-  const SinkVerdict v = judge({expectation}, tally.state(), "sink");
+  const SinkVerdict v = judge({expectation}, state_of(tally), "sink", no_name);
   EXPECT_TRUE(v.ok(false));
   EXPECT_EQ(v.received, 8u);
 }
