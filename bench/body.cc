@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <tuple>
 
 #include "labels.h"
 #include "wire.h"
@@ -12,9 +11,9 @@
 namespace tollgate::bench {
 namespace {
 
-// For every decoded byte of a snappy block, the position of the literal it comes from
+// For every decoded byte of a sound snappy block, the position of the literal it comes from
 // (google/snappy format_description.txt).
-std::vector<uint32_t> origins(std::string_view block) {
+void find_origins(std::string_view block, std::vector<uint32_t>& out) {
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(block[i])); };
   size_t at = 0;
   uint64_t length = 0;
@@ -23,8 +22,8 @@ std::vector<uint32_t> origins(std::string_view block) {
     length |= static_cast<uint64_t>(b & 0x7f) << shift;
     if (b < 0x80) break;
   }
-  std::vector<uint32_t> out;
-  out.reserve(length);
+  out.resize(length);
+  uint32_t* to = out.data();
   while (at < block.size()) {
     const uint32_t tag = byte(at++);
     size_t size = 0;
@@ -38,7 +37,7 @@ std::vector<uint32_t> origins(std::string_view block) {
           for (size_t i = 0; i < bytes; i++) size |= static_cast<size_t>(byte(at++)) << (8 * i);
         }
         size++;
-        for (size_t i = 0; i < size; i++) out.push_back(static_cast<uint32_t>(at + i));
+        for (size_t i = 0; i < size; i++) *to++ = static_cast<uint32_t>(at + i);
         at += size;
         continue;
       }
@@ -58,9 +57,8 @@ std::vector<uint32_t> origins(std::string_view block) {
         at += 4;
         break;
     }
-    for (size_t i = 0; i < size; i++) out.push_back(out[out.size() - offset]);
+    for (size_t i = 0; i < size; i++, to++) *to = *(to - offset);
   }
-  return out;
 }
 
 }  // namespace
@@ -137,32 +135,33 @@ void Body::make(uint64_t pass) {
   variant.packed.shrink_to_fit();
   variant.patches.clear();
 
-  const std::vector<uint32_t> origin = origins(variant.packed);
-  std::vector<bool> shared(variant.packed.size(), false);
-  auto place = places.begin();
-  for (size_t i = 0; i < raw_bytes.size();) {
-    if (place != places.end() && place->at == i) {
-      i += kTimestampBytes;
-      ++place;
-    } else {
-      shared[origin[i++]] = true;
-    }
+  thread_local std::vector<uint32_t> origin;
+  thread_local std::vector<uint8_t> shared;     // by compressed byte: more than timestamps
+  thread_local std::vector<uint32_t> first_of;  // by compressed byte: its first patch + 1
+  find_origins(variant.packed, origin);
+  shared.assign(variant.packed.size(), 0);
+  first_of.assign(variant.packed.size(), 0);
+  size_t begin = 0;
+  for (size_t p = 0; p <= places.size(); p++) {
+    const size_t end = p < places.size() ? places[p].at : raw_bytes.size();
+    for (size_t i = begin; i < end; i++) shared[origin[i]] = 1;
+    begin = end + kTimestampBytes;
   }
   for (const Place& p : places) {
     for (uint8_t b = 0; b < kTimestampBytes; b++) {
       const uint32_t at = origin[p.at + b];
-      variant.patches.push_back({at, p.group, b, shared[at]});
+      // Most timestamps of a group come from one place: the first patch does for them all.
+      if (first_of[at] != 0) {
+        const Patch& first = variant.patches[first_of[at] - 1];
+        if (first.group == p.group && first.byte == b) continue;
+      } else {
+        first_of[at] = static_cast<uint32_t>(variant.patches.size() + 1);
+      }
+      variant.patches.push_back({at, p.group, b, shared[at] != 0});
     }
   }
-  const auto order = [](const Patch& a, const Patch& b) {
-    return std::tie(a.at, a.group, a.byte) < std::tie(b.at, b.group, b.byte);
-  };
-  const auto same = [](const Patch& a, const Patch& b) {
-    return a.at == b.at && a.group == b.group && a.byte == b.byte;
-  };
-  std::sort(variant.patches.begin(), variant.patches.end(), order);
-  variant.patches.erase(std::unique(variant.patches.begin(), variant.patches.end(), same),
-                        variant.patches.end());
+  std::sort(variant.patches.begin(), variant.patches.end(),
+            [](const Patch& a, const Patch& b) { return a.at < b.at; });
   variant.patches.shrink_to_fit();
   variant.made = true;
 }
