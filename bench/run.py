@@ -249,8 +249,6 @@ def main():
     page = args.out.with_suffix(".html")
     subprocess.run([str(tools.bench), "report", str(args.out), "--html", str(page)], check=False)
     say(f"\nresults: {args.out}; the same with plots: {page}")
-    for one in run.failed:
-        say(f"FAILED: {one}")
     return run.status
 
 
