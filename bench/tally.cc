@@ -148,6 +148,7 @@ void Tally::clear() {
   alias_.clear();
   gaps_.clear();
   tenants_ = {""};
+  tenant_ = 0;
   examples_.clear();
 }
 
@@ -269,6 +270,25 @@ inline void Tally::on_sample(Slot& slot, int64_t timestamp, uint64_t bits) {
   on_odd_sample(slot, timestamp, bits);
 }
 
+// What had looked like the step was several steps of `finer`: all that lies between is missing.
+void Tally::refine(Slot& slot, int64_t finer) {
+  constexpr int64_t kMostRefined = 10'000;
+  const int64_t step = slot.step;
+  std::vector<Gap>& old = gaps_[slot.key];
+  std::vector<Gap> gaps;
+  if ((slot.last - slot.first) / step < kMostRefined) {
+    for (int64_t t = slot.first; t < slot.last; t += step) {
+      gaps.push_back({t + finer, t + step - finer});
+      const int64_t next = t + step;
+      for (const Gap& g : old) {
+        if (next >= g.first && next <= g.last) gaps.push_back({next, next});
+      }
+    }
+  }
+  old = std::move(gaps);
+  slot.step = static_cast<uint32_t>(finer);
+}
+
 void Tally::on_odd_sample(Slot& slot, int64_t timestamp, uint64_t bits) {
   on_series(slot);
   if ((slot.flags & kWrong) != 0) counts_.wrong_labels++;
@@ -295,23 +315,11 @@ void Tally::on_odd_sample(Slot& slot, int64_t timestamp, uint64_t bits) {
     } else if (distance % step == 0) {
       if (distance > step) gaps_[slot.key].push_back({slot.last + step, timestamp - step});
     } else {
-      // What had looked like the step was several: all that lies between is missing.
-      const int64_t finer = std::gcd(step, distance);
-      std::vector<Gap> gaps;
-      const auto& old = gaps_[slot.key];
-      constexpr int64_t kMostRefined = 10'000;
-      if ((slot.last - slot.first) / step < kMostRefined) {
-        for (int64_t t = slot.first; t < slot.last; t += step) {
-          gaps.push_back({t + finer, t + step - finer});
-          const int64_t next = t + step;
-          for (const Gap& g : old) {
-            if (next >= g.first && next <= g.last) gaps.push_back({next, next});
-          }
-        }
+      refine(slot, std::gcd(step, distance));
+      const auto finer = static_cast<int64_t>(slot.step);
+      if (distance > finer) {
+        gaps_[slot.key].push_back({slot.last + finer, timestamp - finer});
       }
-      if (distance > finer) gaps.push_back({slot.last + finer, timestamp - finer});
-      gaps_[slot.key] = std::move(gaps);
-      slot.step = static_cast<uint32_t>(finer);
     }
     slot.last = timestamp;
     accept();
@@ -322,15 +330,18 @@ void Tally::on_odd_sample(Slot& slot, int64_t timestamp, uint64_t bits) {
     // Before all others: what lies between is missing as well.
     const int64_t distance = slot.first - timestamp;
     if (slot.step == 0) slot.step = static_cast<uint32_t>(distance);
-    if (distance % slot.step != 0)
-      slot.step = static_cast<uint32_t>(std::gcd<int64_t>(slot.step, distance));
+    if (distance % slot.step != 0) refine(slot, std::gcd<int64_t>(slot.step, distance));
     if (distance > slot.step) {
       gaps_[slot.key].push_back({timestamp + slot.step, slot.first - slot.step});
     }
     slot.first = timestamp;
-  } else if (slot.step != 0 && (timestamp - slot.first) % slot.step != 0) {
-    late = true;  // off the grid, so never seen
-  } else if (const auto found = gaps_.find(slot.key); found != gaps_.end()) {
+  } else {
+    const int64_t distance = timestamp - slot.first;
+    if (slot.step != 0 && distance % slot.step != 0) {
+      refine(slot, std::gcd<int64_t>(slot.step, distance));
+    }
+  }
+  if (const auto found = gaps_.find(slot.key); !late && found != gaps_.end()) {
     auto& gaps = found->second;
     for (size_t i = 0; i < gaps.size(); i++) {
       const Gap g = gaps[i];

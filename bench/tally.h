@@ -115,6 +115,7 @@ class Tally {
   bool take_slowly(std::string_view series);
   Slot* add_series(uint64_t key, std::string_view fields);
   void on_sample(Slot& slot, int64_t timestamp, uint64_t bits);
+  void refine(Slot& slot, int64_t finer);
   void on_odd_sample(Slot& slot, int64_t timestamp, uint64_t bits);
   void on_series(const Slot& slot);
   std::string judge(const LabelViews& labels, bool& unsorted) const;

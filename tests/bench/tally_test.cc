@@ -48,6 +48,18 @@ TEST(Tally, AGapThatIsFilledLaterIsReordering) {
   EXPECT_THAT(tally.examples().at(0), HasSubstr("arrived after"));
 }
 
+// The first two samples that arrive are not neighbours: what looked like the step was two of them.
+TEST(Tally, ALateSampleOffTheGridFillsTheGapThatItReveals) {
+  Tally tally{Rules()};
+  for (const int64_t k : {0, 2, 1, 3}) take(tally, kSeries, kT0 + k * 1000);
+  EXPECT_EQ(tally.counts().reordered, 1u);
+  EXPECT_EQ(tally.counts().duplicates, 0u);
+  const SinkState state = state_of(tally);
+  EXPECT_EQ(state.series.at(0).received, 4u);
+  EXPECT_EQ(state.series[0].step, 1000);
+  EXPECT_TRUE(state.series[0].gaps.empty());
+}
+
 TEST(Tally, AGapThatStaysIsKept) {
   Tally tally{Rules()};
   for (const int64_t k : {0, 1, 2, 6, 7}) take(tally, kSeries, kT0 + k * 1000);
@@ -235,6 +247,17 @@ TEST(Tally, ForgetsOnRequest) {
   EXPECT_TRUE(state_of(tally).series.empty());
   take(tally, kSeries, kT0);
   EXPECT_EQ(tally.counts().duplicates, 0u);
+}
+
+// The tenant of the last request before is known no more.
+TEST(Tally, ForgetsItsTenantsToo) {
+  Tally tally{Rules()};
+  take(tally, kSeries, kT0, 1, "team-a");
+  take(tally, kSeries, kT0 + 1000, 1, "team-a");
+  tally.forget();
+  take(tally, kSeries, kT0 + 2000, 1, "team-a");
+  EXPECT_EQ(state_of(tally).series.size(), 1u);
+  EXPECT_EQ(tally.counts().wrong_labels, 0u);
 }
 
 TEST(Tally, ItsStateSurvivesTheNetwork) {
