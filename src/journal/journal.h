@@ -109,7 +109,7 @@ struct Stats {
 // Damaged bytes found at recovery or on reading are counted, skipped, and show up as
 // DropReason::kCorrupt in every cursor that passes them.
 // Limits: max_size, segment_size, max_streams. Memory: the index of the segments being read
-// (about 64 B a block), a summary per (segment, stream) otherwise, and the newest 16 MiB of blocks;
+// (about 64 B a block), a summary per (segment, stream) otherwise, and the newest 4 MiB of blocks;
 // independent of the backlog.
 class Journal {
  public:

@@ -14,6 +14,8 @@ namespace tollgate::journal {
 // in a Guarded. Memory: kMaxBytes and kMaxBlocks, whichever comes first.
 class Tail {
  public:
+  static constexpr uint64_t kMaxBytes = 4 << 20;
+
   // Positions must grow.
   void push(Position position, Buffer elements);
   // Nothing if the block is older, or was dropped.
@@ -22,7 +24,6 @@ class Tail {
   void drop_before(Position position);
 
  private:
-  static constexpr uint64_t kMaxBytes = 16 << 20;
   static constexpr size_t kMaxBlocks = 64 * 1024;
   struct Entry {
     Position position;
