@@ -57,7 +57,8 @@ def arguments():
     parser.add_argument("--rate", default="200000", metavar="SAMPLES/S|max",
                         help="the pace of the load in all but throughput and latency")
     parser.add_argument("--senders", type=int, default=16)
-    parser.add_argument("--series", type=int, default=20_000)
+    parser.add_argument("--series", type=int, default=5_000,
+                        help="of each of 3 clusters x 2 replicas")
     parser.add_argument("--samples-per-request", type=int, default=500)
     parser.add_argument("--profile", default="node", choices=["node", "kubernetes", "mixed"])
     parser.add_argument("--seed", type=int, default=1)

@@ -64,7 +64,7 @@ def throughput(plan):
     if plan.full:
         chosen = [(peer, n, 0) for n in (1, 2, 3) for peer in ALL]
     else:
-        chosen = [(peer, n, 2) for n in (1, 3) for peer in ("tollgate", "vmagent", "nginx")]
+        chosen = [(peer, n, 3) for n in (1, 3) for peer in ("tollgate", "vmagent", "nginx")]
     return Scenario("throughput", "as fast as each is answered; bounded by the load and the sinks, "
                     "which share the machine", by_destinations(plan, measure.throughput, chosen))
 

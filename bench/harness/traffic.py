@@ -36,7 +36,7 @@ class Traffic:
     seconds: float = 8
     senders: int = 16
     profile: str = "node"
-    series: int = 20_000
+    series: int = 5_000
     samples_per_request: int = 500
     clusters: int = 1
     replicas: int = 1
