@@ -15,6 +15,7 @@
 
 #include "prometheus/remote.pb.h"
 #include "wire/packer.h"
+#include "wire/run_cache.h"
 #include "wire/snappy.h"
 #include "wire/walker.h"
 
@@ -241,6 +242,48 @@ void BM_Gateway(benchmark::State& state) {
   report(state, bytes);
 }
 BENCHMARK(BM_Gateway)->Arg(1)->Arg(4);
+
+// The same when all series have come before.
+void BM_GatewayRemembered(benchmark::State& state) {
+  Walker walker;
+  Buffer raw;
+  RunCache runs(64 << 20);
+  Buffer out;
+  size_t bytes = 0;
+  int64_t min_time = 0, max_time = 0;
+  const auto pass = [&](bool learning) {
+    bytes = 0;
+    for (const Body& body : corpus().bodies) {
+      if (!unpack(body.packed, kLimit, raw)) state.SkipWithError("corrupt");
+      out.clear();
+      const char* const end = raw.data() + raw.size();
+      walker.begin(raw.view(), two_labels(), {"cluster", "prometheus_replica"});
+      while (walker.position() < end) {
+        const Run run = next_run(walker.position(), end);
+        if (run.series == 0) std::abort();
+        if (const RememberedRun* known = runs.find(run, 1)) {
+          known->put(run, out, min_time, max_time);
+          walker.seek(run.end);
+          continue;
+        }
+        if (!learning) state.SkipWithError("not remembered");
+        Buffer rewritten;
+        std::vector<uint32_t> sizes;
+        while (walker.position() < run.end) {
+          walker.next();
+          walker.emit(rewritten);
+          sizes.push_back(static_cast<uint32_t>(walker.series().encoded_size));
+        }
+        runs.learn(run, 1, rewritten.view(), sizes, {}, {});
+      }
+      bytes += out.size();
+    }
+  };
+  pass(true);
+  for (auto _ : state) pass(false);
+  report(state, bytes);
+}
+BENCHMARK(BM_GatewayRemembered);
 
 void BM_LibprotobufParse(benchmark::State& state) {
   prometheus::WriteRequest request;

@@ -44,6 +44,7 @@ struct Ingest {
   uint64_t max_request_size = 32ull << 20;  // compressed
   uint64_t max_decoded_size = 128ull << 20;
   uint64_t max_inflight_size = 64ull << 20;  // bodies and staged bytes not yet journaled, all cores
+  uint64_t series_cache_size = 16ull << 20;  // of series that come again, all cores; 0 = none
   uint32_t max_connections = 10000;
   milliseconds max_connection_age{120'000};  // jittered by ±20 %; 0 = never
   milliseconds idle_timeout{360'000};        // longer than Prometheus's 5 min

@@ -117,6 +117,7 @@ void write(Writer& w, const Ingest& ingest) {
   w.size("max_request_size", ingest.max_request_size);
   w.size("max_decoded_size", ingest.max_decoded_size);
   w.size("max_inflight_size", ingest.max_inflight_size);
+  w.size("series_cache_size", ingest.series_cache_size);
   w.put("max_connections", ingest.max_connections);
   w.put("max_connection_age", ingest.max_connection_age);
   w.put("idle_timeout", ingest.idle_timeout);

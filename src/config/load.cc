@@ -37,6 +37,7 @@ void read_ingest(Map map, Ingest& ingest) {
   map.size("max_request_size", ingest.max_request_size);
   map.size("max_decoded_size", ingest.max_decoded_size);
   const bool inflight = map.size("max_inflight_size", ingest.max_inflight_size);
+  map.size("series_cache_size", ingest.series_cache_size);
   map.count("max_connections", ingest.max_connections, 1, 1'000'000);
   map.duration("max_connection_age", ingest.max_connection_age);
   map.duration("idle_timeout", ingest.idle_timeout);

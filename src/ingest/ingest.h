@@ -83,6 +83,12 @@ class Ingest final : public net::HttpHandler {
          const Stager::Announce& announce)
         : stager(loop, journal, shards, inflight, announce) {}
     wire::Walker walker;
+    wire::RunCache runs{0};
+    std::vector<uint32_t> run_sizes;  // of the series of the run being learned
+    // Of `runs`, for the metrics: read on another thread.
+    std::atomic<uint64_t> runs_memory{0};
+    std::atomic<uint64_t> series_found{0};
+    std::atomic<uint64_t> series_missed{0};
     Buffer decoded;
     Stager stager;
     std::unordered_map<std::string, SourceMetrics> sources;
@@ -104,6 +110,9 @@ class Ingest final : public net::HttpHandler {
                                   bool& needs_verification) const;
   net::Task<void> verify(net::Loop& loop, std::shared_ptr<const Rules> rules, std::string header);
   Status stage(Core& core, const policy::Admission& admission, Tally& tally);
+  Status stage_next(Core& core, wire::Step step, Tally& tally);
+  Result<bool> stage_remembered(Core& core, const wire::Run& run, uint64_t rewriting, Tally& tally);
+  Status stage_and_learn(Core& core, const wire::Run& run, uint64_t rewriting, Tally& tally);
   net::Response answer(Core& core, std::string_view source, const net::RequestHead& head,
                        net::Response response);
   net::Response refuse(net::Loop& loop, std::string_view source, const net::RequestHead& head,

@@ -114,35 +114,45 @@ Result<std::unique_ptr<Stager::Stream>> Stager::make_stream(const journal::Strea
 void Stager::touch(Lane& lane) {
   if (lane.touched) return;
   lane.touched = true;
-  lane.mark_size = lane.raw.size();
-  lane.mark_cuts = lane.cuts.size();
-  lane.mark_open = lane.open;
+  lane.request_bytes = 0;
+  lane.mark.raw = lane.raw.size();
+  lane.mark.packed = lane.packed.size();
+  lane.mark.stretches = lane.stretches.size();
+  lane.mark.last_end = lane.stretches.empty() ? 0 : lane.stretches.back().end;
+  lane.mark.cuts = lane.cuts.size();
+  lane.mark.open = lane.open;
   touched_.push_back(&lane);
 }
 
-// Hot: once a series. Cuts before a series that would not fit the open block.
-Buffer& Stager::open_for(Lane& lane, size_t bytes, uint32_t samples) {
+// Where to append series of so many bytes and samples; the caller then ends the last stretch there.
+// Cuts before what would not fit the open block. Hot: once a series or run.
+Buffer& Stager::open_for(Lane& lane, size_t bytes, uint32_t samples, bool packed) {
   touch(lane);
-  if (lane.raw.capacity() == 0 && !spare_.empty()) {
-    lane.raw = std::move(spare_.back());
+  Buffer& buffer = packed ? lane.packed : lane.raw;
+  if (buffer.capacity() == 0 && !spare_.empty()) {
+    buffer = std::move(spare_.back());
     spare_.pop_back();
   }
-  const size_t start = lane.cuts.empty() ? 0 : lane.cuts.back().end;
-  const size_t open_bytes = lane.raw.size() - start;
-  if (open_bytes > 0 && (open_bytes + bytes > kBlockBytes ||
-                         lane.open.samples + samples > options_.max_block_samples)) {
-    lane.cuts.push_back({lane.raw.size(), lane.open});
+  if (lane.open.bytes > 0 && (lane.open.bytes + bytes > kBlockBytes ||
+                              lane.open.samples + samples > options_.max_block_samples)) {
+    lane.cuts.push_back({lane.stretches.size(), lane.open});
     lane.open = Counts{};
   }
-  return lane.raw;
+  if (lane.open.bytes == 0 || lane.stretches.back().packed != packed) {
+    lane.stretches.push_back({packed, buffer.size(), buffer.size()});
+  }
+  lane.open.bytes += bytes;
+  lane.request_bytes += bytes;
+  return buffer;
 }
 
 void Stager::add_series(const wire::Walker& walker) {
   const wire::SeriesHead& head = walker.series();
   const size_t shards = selected_->lanes.size();
   Lane& lane = selected_->lanes[shards == 1 ? 0 : walker.labels_hash() % shards];
-  Buffer& raw = open_for(lane, head.encoded_size, head.samples + head.histograms);
+  Buffer& raw = open_for(lane, head.encoded_size, head.samples + head.histograms, false);
   walker.emit(raw);
+  lane.stretches.back().end = raw.size();
   Counts& c = lane.open;
   c.samples += head.samples + head.histograms;
   c.exemplars += head.exemplars;
@@ -153,16 +163,39 @@ void Stager::add_series(const wire::Walker& walker) {
 
 void Stager::add_other(const wire::Walker& walker) {
   Lane& lane = selected_->lanes[0];
-  walker.emit(open_for(lane, walker.series().encoded_size, 0));
+  Buffer& raw = open_for(lane, walker.series().encoded_size, 0, false);
+  walker.emit(raw);
+  lane.stretches.back().end = raw.size();
+}
+
+void Stager::add_run(const wire::RememberedRun& remembered, const wire::Run& run) {
+  TG_CHECK(one_shard());
+  Lane& lane = selected_->lanes[0];
+  Buffer& packed = open_for(lane, remembered.raw_length(), remembered.samples(), true);
+  Counts& c = lane.open;
+  remembered.put(run, packed, c.min_timestamp, c.max_timestamp);
+  lane.stretches.back().end = packed.size();
+  c.samples += remembered.samples();
+  c.series += remembered.samples();
+}
+
+std::string_view Stager::last_added(size_t n) const {
+  TG_CHECK(one_shard());
+  const std::string_view raw = selected_->lanes[0].raw.view();
+  return raw.substr(raw.size() - n);
 }
 
 void Stager::rollback() {
   for (Lane* lane : touched_) {
     lane->touched = false;
-    lane->raw.truncate(lane->mark_size);
-    lane->cuts.resize(lane->mark_cuts);
-    lane->open = lane->mark_open;
+    lane->raw.truncate(lane->mark.raw);
+    lane->packed.truncate(lane->mark.packed);
+    lane->stretches.resize(lane->mark.stretches);
+    if (!lane->stretches.empty()) lane->stretches.back().end = lane->mark.last_end;
+    lane->cuts.resize(lane->mark.cuts);
+    lane->open = lane->mark.open;
     if (lane->raw.empty()) recycle(std::move(lane->raw));
+    if (lane->packed.empty()) recycle(std::move(lane->packed));
   }
   touched_.clear();
 }
@@ -171,8 +204,8 @@ net::Task<Status> Stager::commit() {
   uint64_t bytes = 0;
   for (Lane* lane : touched_) {
     lane->touched = false;
-    bytes += lane->raw.size() - lane->mark_size;
-    if (lane->raw.empty() || lane->dirty) continue;
+    bytes += lane->request_bytes;
+    if (lane->stretches.empty() || lane->dirty) continue;
     lane->dirty = true;
     dirty_.push_back(lane);
   }
@@ -227,19 +260,23 @@ void Stager::flush() {
 
 // Hot: once a block. Budget: snappy's encoder plus one copy of the compressed bytes.
 void Stager::seal(Lane& lane, std::vector<journal::NewBlock>& out) {
-  if (lane.raw.size() > (lane.cuts.empty() ? 0 : lane.cuts.back().end)) {
-    lane.cuts.push_back({lane.raw.size(), lane.open});
-  }
-  size_t start = 0;
+  if (lane.open.bytes > 0) lane.cuts.push_back({lane.stretches.size(), lane.open});
+  size_t next = 0;
   for (const Cut& cut : lane.cuts) {
-    const std::string_view raw = lane.raw.view().substr(start, cut.end - start);
-    start = cut.end;
-    packed_.clear();
-    packer_.pack(raw, packed_);
+    block_.clear();
+    for (; next < cut.stretches; next++) {
+      const Stretch& stretch = lane.stretches[next];
+      const size_t size = stretch.end - stretch.begin;
+      if (stretch.packed) {
+        block_.append(lane.packed.view().substr(stretch.begin, size));
+      } else {
+        packer_.pack(lane.raw.view().substr(stretch.begin, size), block_);
+      }
+    }
     journal::NewBlock block;
     block.stream = lane.stream;
-    block.elements.append(packed_.view());
-    block.raw_length = static_cast<uint32_t>(raw.size());
+    block.elements.append(block_.view());
+    block.raw_length = static_cast<uint32_t>(cut.counts.bytes);
     block.samples = cut.counts.samples;
     block.exemplars = cut.counts.exemplars;
     block.series = cut.counts.series;
@@ -248,8 +285,10 @@ void Stager::seal(Lane& lane, std::vector<journal::NewBlock>& out) {
     out.push_back(std::move(block));
   }
   lane.cuts.clear();
+  lane.stretches.clear();
   lane.open = Counts{};
   recycle(std::move(lane.raw));
+  recycle(std::move(lane.packed));
 }
 
 void Stager::recycle(Buffer raw) {

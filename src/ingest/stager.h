@@ -16,6 +16,7 @@
 #include "journal/journal.h"
 #include "net/loop.h"
 #include "wire/packer.h"
+#include "wire/run_cache.h"
 #include "wire/walker.h"
 
 namespace tollgate::ingest {
@@ -62,35 +63,59 @@ class Stager {
   // selected stream.
   void add_series(const wire::Walker& walker);
   void add_other(const wire::Walker& walker);
+  // Adds a run that came out like this before. Only where one_shard().
+  void add_run(const wire::RememberedRun& remembered, const wire::Run& run);
+  // Whether all series of the selected stream stay together.
+  bool one_shard() const { return selected_->lanes.size() == 1; }
+  // The last `n` bytes of the series added to the selected stream. Only where one_shard().
+  std::string_view last_added(size_t n) const;
   // Takes back everything since begin().
   void rollback();
   // Waits until everything staged since begin() is durable, or failed as a whole.
   net::Task<Status> commit();
 
  private:
-  // What one uncompressed run of series adds up to.
+  // What some series add up to.
   struct Counts {
+    uint64_t bytes = 0;  // rewritten, not compressed
     uint32_t samples = 0;
     uint32_t exemplars = 0;
     uint32_t series = 0;
     int64_t min_timestamp = INT64_MAX;
     int64_t max_timestamp = INT64_MIN;
   };
-  struct Cut {
-    size_t end;  // offset in `raw`
-    Counts counts;
+  // Neighbours in one of a lane's two buffers.
+  struct Stretch {
+    bool packed;
+    size_t begin;
+    size_t end;
   };
-  // The open data of one (stream, shard).
+  struct Cut {
+    size_t stretches;  // how many are before it
+    Counts counts;     // of the block that ends here
+  };
+  // The open data of one (stream, shard): series as they were rewritten (`raw`) and runs that are
+  // element streams already (`packed`); the stretches tell their order.
   struct Lane {
     journal::StreamId stream = 0;
     Buffer raw;
-    std::vector<Cut> cuts;  // complete blocks inside `raw`
+    Buffer packed;
+    std::vector<Stretch> stretches;
+    std::vector<Cut> cuts;  // complete blocks
     Counts open;            // after the last cut
     bool touched = false;   // by the present request
     bool dirty = false;     // in dirty_
-    size_t mark_size = 0;
-    size_t mark_cuts = 0;
-    Counts mark_open;
+
+    // As it was before the present request.
+    struct Mark {
+      size_t raw = 0;
+      size_t packed = 0;
+      size_t stretches = 0;
+      size_t last_end = 0;  // of the last stretch
+      size_t cuts = 0;
+      Counts open;
+    } mark;
+    uint64_t request_bytes = 0;  // that the present request has added
   };
   struct Stream {
     Shards::Count shards;     // how many there should be
@@ -113,7 +138,7 @@ class Stager {
   void shorten_replica(size_t at);
   void recycle(Buffer raw);
   void touch(Lane& lane);
-  Buffer& open_for(Lane& lane, size_t bytes, uint32_t samples);
+  Buffer& open_for(Lane& lane, size_t bytes, uint32_t samples, bool packed);
   void schedule_flush();
   void flush();
   void seal(Lane& lane, std::vector<journal::NewBlock>& out);
@@ -142,7 +167,7 @@ class Stager {
   std::vector<Lane*> dirty_;
   std::vector<Buffer> spare_;  // raw buffers between uses
   wire::Packer packer_;
-  Buffer packed_;  // scratch for compression
+  Buffer block_;  // scratch for compression
 
   std::shared_ptr<Batch> next_;     // collects
   std::shared_ptr<Batch> current_;  // with the journal

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <utility>
 
@@ -13,6 +14,8 @@
 
 namespace tollgate::policy {
 namespace {
+
+std::atomic<uint64_t> last_rewriting{0};
 
 model::LabelPlan make_plan(const config::Source& source) {
   const auto enforce = source.on_conflict == config::OnConflict::kReject
@@ -32,6 +35,7 @@ struct Entry {
   std::vector<Digest> digests;  // of the token, or of users with plain-text passwords
   bool has_bcrypt = false;
   model::LabelPlan plan;
+  uint64_t rewriting;
 };
 
 // A stored hash and the source it belongs to.
@@ -66,6 +70,7 @@ std::shared_ptr<const Policy> Policy::make(const config::Config& config) {
     Entry entry;
     entry.kind = source.auth.kind;
     entry.plan = make_plan(source);
+    entry.rewriting = ++last_rewriting;
     if (entry.kind == config::AuthKind::kBearer) {
       entry.digests.push_back(digest_bearer(source.auth.token.value));
     } else if (entry.kind == config::AuthKind::kBasic) {
@@ -146,6 +151,7 @@ Result<Admission> Policy::State::admit_to(size_t index, const Credentials& crede
   Admission admission;
   admission.source = &source;
   admission.plan = &entries[index].plan;
+  admission.rewriting = entries[index].rewriting;
   if (rule.header.empty()) {
     admission.tenant = rule.fixed;
     return admission;

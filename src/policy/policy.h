@@ -25,6 +25,9 @@ struct Admission {
   const config::Source* source = nullptr;
   std::string tenant;
   const model::LabelPlan* plan = nullptr;
+  // Stands for how this source's series are rewritten (plan and HA labels). Another number under
+  // every configuration; never used twice in a process.
+  uint64_t rewriting = 0;
 };
 
 // Who may write what: the `sources` of a configuration, compiled. Immutable but for its password

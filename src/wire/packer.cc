@@ -6,17 +6,12 @@
 #include <cstring>
 #include <limits>
 
-#include "wire/proto_bytes.h"
+#include "wire/elements.h"
 
 namespace tollgate::wire {
 namespace {
 
-constexpr uint32_t kWindow = 65536;         // a copy in three bytes reaches back less than this
-constexpr uint32_t kNearOffset = 2048;      // below it, 4 to 11 bytes cost two
-constexpr size_t kMostCopy = 64;            // bytes that one copy stands for
 constexpr size_t kMargin = kMostCopy + 16;  // so many bytes before the end, the search stops
-
-static_assert(std::endian::native == std::endian::little, "offsets are written as they lie");
 
 uint32_t load32(const char* p) {
   uint32_t v;
@@ -46,40 +41,9 @@ char* put_literal(char* to, const char* from, size_t n) {
     std::memcpy(to + 1, from, 16);
     return to + 1 + n;
   }
-  const size_t count = n - 1;
-  if (count < 60) {
-    *to++ = static_cast<char>(count << 2);
-  } else {
-    const size_t bytes = count < 1 << 8 ? 1 : count < 1 << 16 ? 2 : count < 1 << 24 ? 3 : 4;
-    *to++ = static_cast<char>((59 + bytes) << 2);
-    for (size_t i = 0; i < bytes; i++) *to++ = static_cast<char>(count >> (8 * i));
-  }
+  to = write_literal_tag(to, n);
   std::memcpy(to, from, n);
   return to + n;
-}
-
-// Writes a copy of `n` >= 4 bytes from `offset` < kWindow before. One byte more is written.
-char* put_copy(char* to, uint32_t offset, size_t n) {
-  const auto put = [&to, offset](size_t length) {
-    const auto element = static_cast<uint32_t>(2 | (length - 1) << 2 | offset << 8);
-    std::memcpy(to, &element, sizeof element);
-    to += 3;
-  };
-  while (n >= kMostCopy + 4) {
-    put(kMostCopy);
-    n -= kMostCopy;
-  }
-  if (n > kMostCopy) {  // leaves at least four
-    put(kMostCopy - 4);
-    n -= kMostCopy - 4;
-  }
-  if (n < 12 && offset < kNearOffset) {
-    *to++ = static_cast<char>(1 | (n - 4) << 2 | offset >> 8 << 5);
-    *to++ = static_cast<char>(offset);
-  } else {
-    put(n);
-  }
-  return to;
 }
 
 }  // namespace
@@ -119,7 +83,7 @@ void Packer::pack(std::string_view raw, Buffer& out) {
         const size_t n = 4 + same_bytes(p + 4, source + 4, end);
         const auto offset = static_cast<uint32_t>(p - source);
         if (p > done) to = put_literal(to, done, static_cast<size_t>(p - done));
-        to = put_copy(to, offset, n);
+        to = write_copy(to, offset, n);
         p += n;
         done = p;
         source = nullptr;

@@ -183,6 +183,16 @@ void Walker::begin(std::string_view body, const model::LabelPlan& plan, HaLabels
   head_ = {};
 }
 
+void Walker::seek(const char* at) {
+  State& s = *state_;
+  TG_CHECK(at >= s.body && at <= s.end && s.step != Step::kMalformed);
+  s.at = at;
+}
+
+bool Walker::kept() const { return state_->step == Step::kSeries; }
+
+const char* Walker::position() const { return state_->at; }
+
 Step Walker::next() {
   State& s = *state_;
   if (s.step == Step::kMalformed || s.at == s.end) {
@@ -495,6 +505,7 @@ bool Walker::State::read_usual_series(const char* p, const char* stop, SeriesHea
   labels_size = static_cast<size_t>(parts - labels_begin) - replaced_size + planned_size;
   payload = labels_size + static_cast<size_t>(stop - parts);
   head.encoded_size = 1 + varint_size(payload) + payload;
+  head.rest = parts;
   return true;
 }
 
@@ -531,6 +542,9 @@ bool Walker::State::read_series(const char* p, const char* stop, SeriesHead& hea
       ascending &= compare_names(before.key, before.name(), label.key, label.name()) < 0;
     }
     label_count++;
+  }
+  if (rest.size() == 1 && rest.front().begin == labels_end && rest.front().end == stop) {
+    head.rest = labels_end;
   }
   check_text(labels_begin, labels_end, rest.empty() || rest.front().begin >= labels_end);
   if (!ascending) sort_labels();

@@ -49,6 +49,9 @@ struct SeriesHead {
   std::string_view ha_cluster;  // values after rewriting; empty if absent
   std::string_view ha_replica;
   size_t encoded_size = 0;  // bytes that emit() will append
+  // Where samples and whatever else follow the labels in the body; null if the series is not made
+  // of its labels and then, in one piece, all the rest.
+  const char* rest = nullptr;
 };
 
 // A refused series. Views live until the next call.
@@ -71,7 +74,12 @@ class Walker {
 
   void begin(std::string_view body, const model::LabelPlan& plan, HaLabels ha = {});
   Step next();
+  // Goes on at `at`, where a field of the body begins, or at its end.
+  void seek(const char* at);
+  // Where next() will go on.
+  const char* position() const;
   const SeriesHead& series() const { return head_; }
+  bool kept() const;  // whether next() has come to kSeries
   // XXH3-64 over the rewritten label bytes of the current series: the shard key.
   uint64_t labels_hash() const;
   // Details are rendered only when asked for: refuse cheaply, explain once.

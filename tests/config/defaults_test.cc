@@ -13,6 +13,7 @@ TEST(Defaults, AreThose) {
   max_request_size: 32MB
   max_decoded_size: 128MB
   max_inflight_size: 64MB
+  series_cache_size: 16MB
   max_connections: 10000
   max_connection_age: 2m
   idle_timeout: 6m

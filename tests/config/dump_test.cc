@@ -15,6 +15,7 @@ ingest:
   max_request_size: 1MB
   max_decoded_size: 1000
   max_inflight_size: 7MB
+  series_cache_size: 7MB
   max_connections: 7
   max_connection_age: 0s
   idle_timeout: 1m1s
