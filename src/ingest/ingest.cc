@@ -159,6 +159,7 @@ void Ingest::configure(const config::Config& config) {
   for (const auto& destination : config.remote_write) {
     options.max_block_samples =
         std::min(options.max_block_samples, destination.max_samples_per_send);
+    options.max_block_bytes = std::min(options.max_block_bytes, destination.max_bytes_per_send);
   }
   const size_t cache_size = config.ingest.series_cache_size / cores_.size();
   for (size_t i = 0; i < cores_.size(); i++) {
@@ -388,8 +389,10 @@ Status Ingest::stage(Core& core, const policy::Admission& admission, Tally& tall
   wire::Walker& walker = core.walker;
   walker.begin(core.decoded.view(), *admission.plan, ha);
   const char* const end = core.decoded.view().data() + core.decoded.size();
-  const bool remembers = core.runs.enabled();
+  bool remembers = core.runs.enabled() && core.stager.takes_runs();
   for (;;) {
+    // Nothing is learned of streams with several shards, nor used for them.
+    if (remembers && core.stager.many_shards()) remembers = false;
     wire::Run run;
     if (remembers) run = wire::next_run(walker.position(), end);
     if (run.series > 0) {

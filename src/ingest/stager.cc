@@ -133,7 +133,7 @@ Buffer& Stager::open_for(Lane& lane, size_t bytes, uint32_t samples, bool packed
     buffer = std::move(spare_.back());
     spare_.pop_back();
   }
-  if (lane.open.bytes > 0 && (lane.open.bytes + bytes > kBlockBytes ||
+  if (lane.open.bytes > 0 && (lane.open.bytes + bytes > options_.max_block_bytes ||
                               lane.open.samples + samples > options_.max_block_samples)) {
     lane.cuts.push_back({lane.stretches.size(), lane.open});
     lane.open = Counts{};

@@ -42,6 +42,7 @@ class Stager {
  public:
   struct Options {
     uint32_t max_block_samples = 2000;  // the smallest max_samples_per_send of all destinations
+    uint64_t max_block_bytes = kBlockBytes;  // or the smallest max_bytes_per_send, if that is less
   };
 
   // Told of every stream before its first block is appended.
@@ -65,8 +66,15 @@ class Stager {
   void add_other(const wire::Walker& walker);
   // Adds a run that came out like this before. Only where one_shard().
   void add_run(const wire::RememberedRun& remembered, const wire::Run& run);
-  // Whether all series of the selected stream stay together.
-  bool one_shard() const { return selected_->lanes.size() == 1; }
+  // Whether blocks have room for any run, which cannot be cut.
+  bool takes_runs() const {
+    return options_.max_block_samples >= wire::Run::kMost &&
+           options_.max_block_bytes >= 2 * wire::Run::kMostBytes;
+  }
+  // Whether a stream is selected, and all of its series stay together.
+  bool one_shard() const { return selected_ != nullptr && selected_->lanes.size() == 1; }
+  // Whether a stream is selected whose series go different ways.
+  bool many_shards() const { return selected_ != nullptr && selected_->lanes.size() > 1; }
   // The last `n` bytes of the series added to the selected stream. Only where one_shard().
   std::string_view last_added(size_t n) const;
   // Takes back everything since begin().

@@ -376,7 +376,8 @@ Status Impl::roll(House* house) {
 Status Impl::seal(House* house) {
   const Sync sync = options_.lock()->sync;
   // The footer comes later, but nobody will sync the blocks for themselves any more.
-  if (active_blocks_ > 0 && sync == Sync::kInterval && unsynced_) {
+  // (A reload may have changed `sync` since they were written.)
+  if (active_blocks_ > 0 && sync != Sync::kNever && unsynced_) {
     if (auto s = sync_file(); !s) return s;
   }
   Sealed sealed;

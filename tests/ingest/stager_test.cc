@@ -181,6 +181,22 @@ TEST_F(StagerTest, BlocksAreCutAtSeriesBoundaries) {
   }
 }
 
+TEST_F(StagerTest, BlocksKeepToTheSmallestRequestOfAnyDestination) {
+  Stager::Options options;
+  options.max_block_samples = 500;
+  options.max_block_bytes = 4000;
+  stager_->configure(options);
+  EXPECT_FALSE(stager_->takes_runs());
+  std::string body;
+  for (int i = 0; i < 1000; i++) body += series(i);
+  ASSERT_TRUE(submit(body).get());
+  std::vector<journal::BlockRef> blocks;
+  EXPECT_EQ(stored(key(), &blocks), body);
+  for (const auto& b : blocks) EXPECT_LE(b.raw_length, 4000u);
+  stager_->configure({});
+  EXPECT_TRUE(stager_->takes_runs());
+}
+
 TEST_F(StagerTest, RequestsThatMeetShareACommit) {
   std::vector<std::future<bool>> all;
   std::string expected;
