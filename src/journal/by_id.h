@@ -40,7 +40,7 @@ class ById {
       slots_.resize(id + 1);
     }
     if (!slots_[id]) {
-      slots_[id].emplace();
+      slots_[id] = T{};
       count_++;
     }
     return *slots_[id];
