@@ -15,9 +15,13 @@ namespace {
 
 constexpr int kHandSteps = 2;  // how far the hand goes for each run that is learned
 constexpr uint32_t kMostCredit = 2;
-constexpr uint64_t kSeenPerLearned = 32;
-constexpr size_t kBytesPerSeries = 256;  // an estimate, for the budget of an empty cache
-constexpr uint64_t kMostBudget = 32 * Run::kMost * kSeenPerLearned;
+constexpr size_t kBytesPerSeries = 256;  // an estimate
+// How many series have to be seen for one to be learned, which takes some 1.5 us: while there is
+// room, and when there is none. No more is saved up than one large run takes, so that nobody waits
+// for a long time behind what is being learned.
+constexpr uint64_t kSeenPerLearned = 8;
+constexpr uint64_t kSeenPerLearnedWhenFull = 32;
+constexpr uint64_t kMostBudget = Run::kMost * kSeenPerLearnedWhenFull;
 
 uint64_t key_of(const Run& run, uint64_t owner) {
   const uint64_t h = (run.hash ^ owner * 0x9e3779b97f4a7c15ull) * 0xbf58476d1ce4e5b9ull;
@@ -131,7 +135,7 @@ RunCache::RunCache(size_t max_bytes) { reset(max_bytes); }
 
 void RunCache::reset(size_t max_bytes) {
   max_bytes_ = max_bytes;
-  budget_ = max_bytes / kBytesPerSeries * kSeenPerLearned;
+  budget_ = 0;
   runs_.clear();
   order_.clear();
   hand_ = 0;
@@ -139,7 +143,7 @@ void RunCache::reset(size_t max_bytes) {
 }
 
 const RememberedRun* RunCache::find(const Run& run, uint64_t owner) {
-  if (budget_ < kMostBudget) budget_ += run.series;
+  budget_ = std::min(budget_ + run.series, kMostBudget);
   const auto found = runs_.find(key_of(run, owner));
   if (found == runs_.end() || found->second->owner_ != owner || !found->second->same(run)) {
     series_missed_ += run.series;
@@ -150,8 +154,13 @@ const RememberedRun* RunCache::find(const Run& run, uint64_t owner) {
   return found->second.get();
 }
 
+uint64_t RunCache::price_of(const Run& run) const {
+  const bool full = memory_ + run.series * kBytesPerSeries > max_bytes_;
+  return run.series * (full ? kSeenPerLearnedWhenFull : kSeenPerLearned);
+}
+
 bool RunCache::wants(const Run& run, uint64_t owner) {
-  if (max_bytes_ == 0 || budget_ < run.series * kSeenPerLearned) return false;
+  if (max_bytes_ == 0 || budget_ < price_of(run)) return false;
   const uint64_t key = key_of(run, owner);
   uint32_t& seen = seen_[key % seen_.size()];
   const auto part = static_cast<uint32_t>(key >> 32) | 1;
@@ -183,7 +192,7 @@ void RunCache::learn(const Run& run, uint64_t owner, std::string_view rewritten,
                      std::span<const uint32_t> sizes, std::string_view ha_cluster,
                      std::string_view ha_replica) {
   TG_CHECK(sizes.size() == run.series);
-  budget_ -= std::min(budget_, run.series * kSeenPerLearned);
+  budget_ -= std::min(budget_, price_of(run));
   // Copies reach back less than a window.
   if (rewritten.size() > Run::kMostBytes + Run::kMostBytes / 4) return;
   // Encoding is what is expensive: not for what then has no place.

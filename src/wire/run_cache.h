@@ -69,9 +69,9 @@ class RememberedRun {
 //
 // Owner and threads: one per core. Memory: at most `max_bytes` (about 290 for a series), then
 // what was not found of late goes, by a clock hand; plus some 600 KB to learn with. 0: remembers
-// nothing. Once as many were learned as may fit, at most one series in 32 is learned, and the hand
-// moves two steps a run, so that series which do not fit, or never come again, cost little more
-// than the look-up and do not push out others.
+// nothing. At most one series in 8 is learned, one in 32 once it is full, and the hand moves two
+// steps a run, so that series which do not fit, or never come again, cost little more than the
+// look-up and do not push out others, and so that nobody waits for long behind what is learned.
 class RunCache {
  public:
   explicit RunCache(size_t max_bytes);
@@ -95,9 +95,10 @@ class RunCache {
 
  private:
   bool make_room(size_t bytes);
+  uint64_t price_of(const Run& run) const;  // of learning it
 
   size_t max_bytes_ = 0;
-  uint64_t budget_ = 0;  // series seen, up to a limit; learning one costs kSeenPerLearned
+  uint64_t budget_ = 0;  // series seen, up to a limit; what learning is paid with
   size_t memory_ = 0;
   uint64_t series_found_ = 0;
   uint64_t series_missed_ = 0;

@@ -1,16 +1,18 @@
 #include "wire/run_encoder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/check.h"
 #include "wire/elements.h"
+#include "wire/proto_bytes.h"
 #include "wire/run.h"
 
 namespace tollgate::wire {
 namespace {
 
-constexpr int kMostCandidates = 24;
+constexpr int kMostCandidates = 12;
 constexpr uint32_t kMinCopy = 4;
 constexpr uint32_t kTimeField = 1 + kTimeSize;  // its tag, too
 
@@ -112,8 +114,16 @@ RunEncoder::Match RunEncoder::best_match(uint32_t at, uint32_t end, bool after_c
 // How many bytes at `at`, up to `end`, repeat the stable bytes at `source`.
 uint32_t RunEncoder::same(uint32_t at, uint32_t source, uint32_t end) const {
   const uint32_t limit = limit_[source];
+  if (limit <= source) return 0;
+  const uint32_t most = std::min(end - at, limit - source);
+  const char* const a = raw_.data() + at;
+  const char* const b = raw_.data() + source;
   uint32_t n = 0;
-  while (at + n < end && source + n < limit && raw_[at + n] == raw_[source + n]) n++;
+  for (; n + 8 <= most; n += 8) {
+    const uint64_t difference = load64(a + n) ^ load64(b + n);
+    if (difference != 0) return n + static_cast<uint32_t>(std::countr_zero(difference)) / 8;
+  }
+  while (n < most && a[n] == b[n]) n++;
   return n;
 }
 

@@ -30,7 +30,7 @@ struct EncodedSeries {
 // Encodes the rewritten bytes of a run (wire/run.h) as a snappy element stream in which values and
 // timestamps are spelt out, but for what is bound, and nothing else refers to them, so that others
 // can be put in their places later. It looks for the best copies that it can find in the run: slow
-// (about 1 us a series), because it is done once for what is sent every 15 seconds.
+// (some 1.5 us a series), because it is done once for what is sent every 15 seconds.
 class RunEncoder {
  public:
   std::string encode(std::string_view raw, std::vector<EncodedSeries>& series);
